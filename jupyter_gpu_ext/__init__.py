@@ -1,0 +1,58 @@
+"""See the GPU, browse cloud storage, load remote tensors onto the device, export the notebook as a job.
+
+Importing this package costs nothing: each public name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_gpu_ext import gpu as gpu
+    from jupyter_gpu_ext._version import __version__ as __version__
+    from jupyter_gpu_ext.storage.api import ls as ls
+    from jupyter_gpu_ext.tensors.api import info as info
+    from jupyter_gpu_ext.tensors.api import plan as plan
+    from jupyter_gpu_ext.tensors.loader import load as load
+
+_HOMES = {
+    "__version__": "jupyter_gpu_ext._version",
+    "info": "jupyter_gpu_ext.tensors.api",
+    "load": "jupyter_gpu_ext.tensors.loader",
+    "ls": "jupyter_gpu_ext.storage.api",
+    "plan": "jupyter_gpu_ext.tensors.api",
+}
+
+__all__ = ["__version__", "gpu", "info", "load", "ls", "plan"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "gpu":
+        return import_module("jupyter_gpu_ext.gpu")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'jupyter_gpu_ext' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "jupyter-gpu-ext"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from jupyter_gpu_ext.server.extension import GpuExtension
+
+    return [{"module": "jupyter_gpu_ext", "app": GpuExtension}]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Answer `%load_ext jupyter_gpu_ext`."""
+    from jupyter_gpu_ext.magics.extension import load
+
+    load(shell)

@@ -1,0 +1,63 @@
+"""`jupyter gpu …` and `jupyter blob …`: the verbs of the magics, in a shell."""
+
+from __future__ import annotations
+
+import ast
+import json
+import operator
+import sys
+
+import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.commands import lines
+from jupyter_gpu_ext.commands.grammar import plain
+from jupyter_gpu_ext.errors import GpuExtError, UsageError
+from jupyter_gpu_ext.text import redact
+
+
+def blob() -> None:
+    """Answer `jupyter blob`."""
+    sys.exit(main("blob", sys.argv[1:]))
+
+
+def gpu() -> None:
+    """Answer `jupyter gpu`."""
+    sys.exit(main("gpu", sys.argv[1:]))
+
+
+def main(family: str, arguments: list[str]) -> int:
+    """Run one verb and print what it gives.
+
+    Parameters
+    ----------
+    family : {'blob', 'gpu'}
+    arguments : list of str
+        As the shell gave them; `--json` prints plain data.
+
+    Returns
+    -------
+    int
+        0, 1 when the verb failed, 2 when the line is wrong.
+    """
+    try:
+        print(_run(family, arguments))
+    except lines.HelpRequest as request:
+        print(f"{request.text}\n\nOption of every verb: --json")
+    except GpuExtError as error:
+        print(redact(str(error)), file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(family: str, arguments: list[str]) -> str:
+    as_json = "--json" in arguments
+    words = plain(argument for argument in arguments if argument != "--json")
+    verb, rest = lines.choose(family, [], words)
+    if verb.binds:
+        raise UsageError(
+            f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
+        )
+    positional, keywords = lines.read(verb, rest).resolve(ast.literal_eval)
+    result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
+    return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)

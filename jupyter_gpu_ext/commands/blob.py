@@ -1,0 +1,66 @@
+"""The verbs of `%blob`, `%load_blob` and `jupyter blob`."""
+
+from __future__ import annotations
+
+from jupyter_gpu_ext.commands.grammar import Option, Verb
+
+_KEYS = Option(
+    flag="--keys",
+    short="-k",
+    metavar="GLOB",
+    help="only tensors whose dotted name matches; repeat for more, '!GLOB' excludes",
+    kind="many",
+    keyword="keys",
+)
+
+LS = Verb(
+    name="blob ls",
+    function="ls",
+    summary="List a connection, a folder, or all connections.",
+    optional="url",
+    options=(
+        Option(
+            flag="--limit",
+            metavar="N",
+            help="entries to show, 1 to 1000 (default 200)",
+            kind="number",
+            keyword="limit",
+        ),
+    ),
+)
+
+INFO = Verb(
+    name="blob info",
+    function="info",
+    summary="Show what is inside a tensor file: names, types, shapes, bytes. Reads the header only.",
+    positionals=("url",),
+)
+
+PLAN = Verb(
+    name="blob plan",
+    function="plan",
+    summary="Show what a load would request, read and hold. Reads the header only.",
+    positionals=("url",),
+    options=(_KEYS,),
+)
+
+LOAD = Verb(
+    name="blob load",
+    function="load",
+    summary="Load a tensor file to the device and bind it to a name (the file's stem, or -o NAME).",
+    positionals=("url",),
+    options=(
+        Option(flag="--output", short="-o", metavar="NAME", help="the variable to bind", kind="output"),
+        Option(
+            flag="--device",
+            short="-d",
+            metavar="DEVICE",
+            help="auto (default), cpu, or a device of torch such as cuda:1",
+            keyword="device",
+        ),
+        _KEYS,
+    ),
+    binds=True,
+)
+
+VERBS = {verb.name.removeprefix("blob "): verb for verb in (LS, INFO, PLAN, LOAD)}

@@ -1,0 +1,150 @@
+"""One family of errors: a sentence that says what happened and a hint that says what to do next."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GpuExtError(Exception):
+    """Base of every error that jupyter_gpu_ext raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, one sentence, free of secrets.
+    hint : str
+        What to do next; empty when there is nothing to do.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} — {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _rebuild(kind: type[GpuExtError], message: str, hint: str) -> GpuExtError:
+    return kind(message, hint=hint)
+
+
+class BadRequestError(GpuExtError, ValueError):
+    """A name, an option or a value is not of its form."""
+
+    code = "bad_request"
+
+
+class UsageError(BadRequestError):
+    """A command line is wrong; shown as one line, never as a traceback."""
+
+
+class NotFoundError(GpuExtError, FileNotFoundError):
+    """The object, the container or the connection does not exist."""
+
+    code = "not_found"
+
+
+class ObjectChangedError(GpuExtError):
+    """The object was replaced while it was being read; names both versions."""
+
+    code = "object_changed"
+
+
+class ExistsError(GpuExtError, FileExistsError):
+    """The target exists and overwriting was not asked for."""
+
+    code = "exists"
+
+
+class TooLargeError(GpuExtError):
+    """More bytes or entries than the stated limit."""
+
+    code = "too_large"
+
+
+class RangeError(GpuExtError):
+    """A range lies outside the object."""
+
+    code = "range"
+
+
+class UnsupportedFormatError(GpuExtError):
+    """The bytes are of a kind that is not read here."""
+
+    code = "unsupported_format"
+
+
+class TensorFormatError(UnsupportedFormatError):
+    """A tensor file is broken, or holds what must not be loaded."""
+
+
+class ArchivedError(GpuExtError):
+    """The object lies in an archive tier and cannot be read."""
+
+    code = "archived"
+
+
+class ThrottledError(GpuExtError):
+    """The storage account asks for fewer requests."""
+
+    code = "throttled"
+
+
+class BadStorageReplyError(GpuExtError):
+    """Storage answered something other than what was asked for."""
+
+    code = "bad_storage_reply"
+
+
+class UnreachableError(GpuExtError, ConnectionError):
+    """No connection to the storage endpoint."""
+
+    code = "unreachable"
+
+
+class StorageTimeoutError(GpuExtError, TimeoutError):
+    """Storage made no progress within the time limit."""
+
+    code = "storage_timeout"
+
+
+class DeniedError(GpuExtError, PermissionError):
+    """The provider refused this identity, or the connection is read-only."""
+
+    code = "denied"
+
+
+class ExpiredError(DeniedError):
+    """The credential was valid once."""
+
+    code = "expired"
+
+
+class NoCredentialError(DeniedError):
+    """The connection's secret is not there."""
+
+    code = "no_credential"
+
+
+class ExportRefusedError(GpuExtError):
+    """The notebook cannot become a script that gives the same result."""
+
+    code = "export_refused"
+
+
+class NotInstalledError(GpuExtError, ImportError):
+    """An optional part is missing."""
+
+    code = "not_installed"
+
+
+class DeviceError(GpuExtError):
+    """The device does not exist, cannot be used or has no room."""
+
+    code = "device"

@@ -1,0 +1,28 @@
+"""Whether a magic's result is used: `x = %load_blob …` binds for itself, the bare line binds a name."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# What follows the call where nobody takes its value: dropped, or shown by the prompt.
+_UNUSED = frozenset({"POP_TOP", "PRINT_EXPR", "CALL_INTRINSIC_1"})
+_SILENT = frozenset({"CACHE", "NOP", "RESUME", "EXTENDED_ARG"})
+
+
+def is_assigned(namespace: dict[str, Any]) -> bool:
+    """Tell whether the code of `namespace` that is being executed uses the value of its current call.
+
+    A magic is told its line, not what is done with its value; the instruction after the call tells.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- documented, for exactly this
+    while frame is not None and frame.f_globals is not namespace:
+        frame = frame.f_back
+    if frame is None:
+        return False
+    after = (one.opname for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)
+    return next((name for name in after if name not in _SILENT), "POP_TOP") not in _UNUSED

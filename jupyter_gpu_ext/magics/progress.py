@@ -1,0 +1,80 @@
+"""Show how far a load is: drawn with a Cancel button by the extension, as text elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from jupyter_gpu_ext.text import format_bytes, format_duration, printable, redact
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jupyter_gpu_ext.tensors.read import Progress
+
+MIME = "application/vnd.jupyter-gpu-ext.progress+json"
+# A load that is over sooner needs no bar.
+_SHOW_AFTER_SECONDS = 0.5
+
+
+class ProgressDisplay:
+    """One output of the cell, updated in place; its last state is the receipt or the reason.
+
+    Parameters
+    ----------
+    title : str
+        What is loaded.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = redact(printable(title))
+        self._id: str | None = None
+        self._started = time.monotonic()
+        self._last: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self._id is not None:
+            cancelled = issubclass(kind, KeyboardInterrupt)
+            self._show("cancelled" if cancelled else "failed", "cancelled" if cancelled else "stopped by a fault")
+
+    def update(self, progress: Progress) -> None:
+        """Show the progress, once the load takes long enough to be watched."""
+        seconds = time.monotonic() - self._started
+        if seconds < _SHOW_AFTER_SECONDS:
+            return
+        rate = progress.done_bytes / seconds
+        left = (progress.total_bytes - progress.done_bytes) / rate if rate else None
+        self._last = {
+            "done_bytes": progress.done_bytes,
+            "total_bytes": progress.total_bytes,
+            "rate_bytes_per_second": rate,
+            "eta_seconds": left,
+            "stage": "network",
+        }
+        words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
+        self._show("running", words if left is None else f"{words}, {format_duration(left)} left")
+
+    def finish(self, receipt: str) -> None:
+        """Show what was done."""
+        if self._id is None:
+            print(receipt)  # noqa: T201 -- the line that the person waits for
+        else:
+            self._show("done", receipt)
+
+    def _show(self, state: str, message: str) -> None:
+        from IPython.display import display, update_display
+
+        data = {"title": self._title, **self._last, "state": state, "message": message}
+        text = message if state == "done" else f"{self._title}: {message}"
+        bundle = {MIME: data, "text/plain": text}
+        if self._id is None:
+            self._id = uuid4().hex
+            display(bundle, raw=True, display_id=self._id)  # type: ignore[no-untyped-call]
+        else:
+            update_display(bundle, raw=True, display_id=self._id)  # type: ignore[no-untyped-call]

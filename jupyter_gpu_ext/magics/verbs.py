@@ -1,0 +1,95 @@
+"""The magics: a line becomes a Spec, the Spec the call that a script would make."""
+
+from __future__ import annotations
+
+import operator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.commands import lines
+from jupyter_gpu_ext.commands.grammar import target
+from jupyter_gpu_ext.errors import GpuExtError, UsageError
+from jupyter_gpu_ext.magics.call_site import is_assigned
+from jupyter_gpu_ext.magics.progress import ProgressDisplay
+from jupyter_gpu_ext.tensors.loader import load_named
+from jupyter_gpu_ext.text import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_gpu_ext.commands.grammar import Spec
+
+
+def register(shell: InteractiveShell) -> None:
+    """Register `%blob`, `%load_blob` and `%gpu` with the shell."""
+    from IPython.core.magic import no_var_expand
+
+    for name in sorted(lines.MAGICS):
+        magic: Any = _magic(shell, name)
+        shell.register_magic_function(no_var_expand(magic), "line", name)
+
+
+def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
+    def magic(line: str) -> Any:
+        assigned = is_assigned(shell.user_ns)
+        try:
+            return run(shell, lines.parse_magic(name, line), assigned=assigned)
+        except lines.HelpRequest as request:
+            print(request.text)  # noqa: T201 -- the answer to --help
+        except GpuExtError as error:
+            raise _plain(error, redact(str(error))) from None
+        except KeyboardInterrupt as interrupt:
+            raise _plain(interrupt, "Cancelled; nothing was changed.") from None
+        return None
+
+    magic.__doc__ = f"See %{name} --help."
+    return magic
+
+
+def run(shell: InteractiveShell, spec: Spec, *, assigned: bool) -> Any:
+    """Do what `spec` says; bind the result where it asks for that, else return it."""
+    namespace = shell.user_ns
+    bound = spec.bind(namespace)
+    arguments, keywords = bound.resolve(lambda source: _evaluate(source, namespace))
+    if not bound.verb.binds:
+        return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
+    name = _name(bound, arguments, namespace, assigned=assigned)
+    with ProgressDisplay(str(arguments[0])) as display:
+        value, receipt = load_named(*arguments, **keywords, name=name, report=display.update)
+        if not assigned:
+            namespace[name] = value
+        display.finish(str(receipt) if assigned else f"{name} = {receipt}")
+    return value if assigned else None
+
+
+def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:
+    if assigned and spec.output is not None:
+        raise UsageError("The result is assigned already.", hint=f"Leave out -o {spec.output}.")
+    from jupyter_gpu_ext.commands.grammar import name_from_url
+
+    name = target(spec) if spec.output or spec.arguments[0].literal is not None else name_from_url(str(arguments[0]))
+    known = namespace.get(name)
+    if spec.output is None and not assigned and (isinstance(known, ModuleType) or callable(known)):
+        raise UsageError(f"{name} is already a {type(known).__name__} here.", hint="Add -o NAME.")
+    return name
+
+
+def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
+    try:
+        return eval(source, namespace)  # noqa: S307 -- the person's own expression, in their own kernel
+    except NameError as error:
+        raise UsageError(
+            f"{{{source}}}: {error}.", hint="Define it in a cell above, or write {{ and }} for plain braces."
+        ) from None
+    except Exception as error:  # noqa: BLE001 -- any mistake in the expression is the line's mistake
+        raise UsageError(f"{{{source}}}: {type(error).__name__}: {error}.", hint="Correct the expression.") from None
+
+
+def _plain(error: BaseException, text: str) -> BaseException:
+    # IPython asks an exception for its own rendering first: one line, for what needs no traceback.
+    kind = type(error).__name__.removesuffix("Error")
+    error._render_traceback_ = lambda: [f"\x1b[31m{kind}\x1b[39m: {text}"]  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,1 @@
+"""HTTP for the browser: parse, await a room's function, answer."""

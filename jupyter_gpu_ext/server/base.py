@@ -1,0 +1,119 @@
+"""What every handler shares: arguments, answers, and the one table of errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from jupyter_server.base.handlers import APIHandler
+from tornado.web import HTTPError
+
+from jupyter_gpu_ext.errors import (
+    ArchivedError,
+    BadRequestError,
+    BadStorageReplyError,
+    DeniedError,
+    DeviceError,
+    ExistsError,
+    ExportRefusedError,
+    GpuExtError,
+    NotFoundError,
+    NotInstalledError,
+    ObjectChangedError,
+    RangeError,
+    StorageTimeoutError,
+    ThrottledError,
+    TooLargeError,
+    UnreachableError,
+    UnsupportedFormatError,
+)
+from jupyter_gpu_ext.text import redact
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# The most specific class of an error's family decides. A refusal by the provider is 424: 401 and 403 are
+# Jupyter's own, and would send the person to a login page.
+STATUS: dict[type[GpuExtError], int] = {
+    BadRequestError: 400,
+    NotFoundError: 404,
+    ObjectChangedError: 409,
+    ExistsError: 409,
+    ArchivedError: 409,
+    TooLargeError: 413,
+    RangeError: 416,
+    UnsupportedFormatError: 422,
+    ExportRefusedError: 422,
+    DeviceError: 422,
+    DeniedError: 424,
+    ThrottledError: 429,
+    NotInstalledError: 501,
+    BadStorageReplyError: 502,
+    UnreachableError: 502,
+    StorageTimeoutError: 504,
+    GpuExtError: 500,
+}
+
+_HTTP_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+
+
+class Handler(APIHandler):
+    """A JSON handler; errors become `{code, message, hint}`."""
+
+    # An open panel polls; it must not keep an idle server from being culled.
+    _track_activity = False
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with our error, or with what tornado refused; never with a traceback."""
+        raised: tuple[type, BaseException, TracebackType] | None = kwargs.get("exc_info")
+        error = raised[1] if raised else None
+        if isinstance(error, GpuExtError):
+            self.set_status(status_of(error))
+            self._answer(error.code, error.message, error.hint)
+        elif isinstance(error, HTTPError):
+            self._answer(_HTTP_CODES.get(status_code, "refused"), error.reason or self._reason, "")
+        else:
+            mark = uuid4().hex[:8]
+            self.log.error("jupyter_gpu_ext error %s: %s", mark, type(error).__name__)
+            self._answer("internal", f"Something went wrong here (error {mark}).", "The server's log has more.")
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log what is unexpected; a refusal with a sentence of its own needs no traceback."""
+        if not isinstance(value, GpuExtError):
+            super().log_exception(typ, value, tb)
+
+    def _answer(self, code: str, message: str, hint: str) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"code": code, "message": redact(message), "hint": redact(hint)}))
+
+    def send(self, body: Any) -> None:
+        """Finish with JSON that has no NaN, and that nobody caches."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps(body, allow_nan=False))
+
+    def text_argument(self, name: str, default: str | None = None) -> str:
+        """Return a query argument exactly as it was sent: spaces and control characters are part of a key."""
+        values = self.request.query_arguments.get(name, [])
+        if len(values) > 1:
+            raise BadRequestError(f"{name} is given twice.", hint="Leave one.")
+        if not values:
+            if default is None:
+                raise BadRequestError(f"{name} is missing.", hint="See openapi.yaml.")
+            return default
+        try:
+            return values[0].decode()
+        except UnicodeDecodeError:
+            raise BadRequestError(f"{name} is not UTF-8.", hint="Encode it as UTF-8.") from None
+
+    def integer_argument(self, name: str, default: int, *, most: int) -> int:
+        """Return a whole number from 0 to `most`."""
+        text = self.text_argument(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) <= most):
+            raise BadRequestError(f"{name} is no whole number from 0 to {most}.", hint="See openapi.yaml.")
+        return int(text)
+
+
+def status_of(error: GpuExtError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

@@ -1,0 +1,43 @@
+"""`/gpu`: state of the devices, and which notebook holds their memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.utils import ensure_async
+from tornado.web import authenticated
+
+from jupyter_gpu_ext import __version__
+from jupyter_gpu_ext.server.base import Handler
+
+if TYPE_CHECKING:
+    from jupyter_gpu_ext.gpu.sampler import Sampler
+    from jupyter_gpu_ext.server.kernels import Kernels
+
+_LARGEST = 2**53
+
+
+class StatusHandler(Handler):
+    """GET the state of the devices and the samples since a cursor."""
+
+    def initialize(self, sampler: Sampler, kernels: Kernels) -> None:
+        """Take the services of the composition root."""
+        self._sampler, self._kernels = sampler, kernels
+
+    @authenticated
+    @authorized("read", resource="gpu")
+    async def get(self) -> None:
+        """Answer from what is known; no driver is asked."""
+        since = self.integer_argument("since", 0, most=_LARGEST)
+        kernels = await self._kernels.report() if await self._may_ask_kernels() else []
+        self.send({"version": __version__, **self._sampler.status(since).to_json(), "kernels": kernels})
+
+    async def _may_ask_kernels(self) -> bool:
+        asked = self.authorizer.is_authorized(self, self.current_user, "execute", "kernels")
+        return bool(await ensure_async(asked))
+
+
+def routes(sampler: Sampler, kernels: Kernels) -> list[tuple[str, type[Handler], dict[str, Any]]]:
+    """Return the routes below the API's prefix."""
+    return [("gpu/status", StatusHandler, {"sampler": sampler, "kernels": kernels})]

@@ -1,0 +1,58 @@
+"""`/tensors`: what is inside a file, what a load would cost. Reads headers, imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from tornado.web import authenticated
+
+from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.server.base import Handler
+from jupyter_gpu_ext.storage import connections
+from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.storage.url import check_key
+from jupyter_gpu_ext.tensors.api import read_info, read_plan
+from jupyter_gpu_ext.tensors.header import SERVER_MOST_BYTES
+
+_MOST_KEYS = 1000
+
+
+class _ObjectHandler(Handler):
+    def url(self) -> str:
+        """Return the URL of the object that the request names."""
+        connection = connections.load().find(self.text_argument("connection"))
+        check_key(key := self.text_argument("key"))
+        return f"{connection.name}://{key}"
+
+
+class InfoHandler(_ObjectHandler):
+    """GET what is inside a tensor file."""
+
+    @authenticated
+    @authorized("read", resource="tensors")
+    async def get(self) -> None:
+        """Await the header on the I/O loop."""
+        self.send((await LOOP.call(read_info(self.url(), most_bytes=SERVER_MOST_BYTES))).to_json())
+
+
+class PlanHandler(_ObjectHandler):
+    """GET what a load would request and hold."""
+
+    @authenticated
+    @authorized("read", resource="tensors")
+    async def get(self) -> None:
+        """Await the header on the I/O loop, plan from it."""
+        plan = read_plan(self.url(), self._keys(), most_bytes=SERVER_MOST_BYTES)
+        self.send((await LOOP.call(plan)).to_json())
+
+    def _keys(self) -> list[str]:
+        raw = self.request.query_arguments.get("keys", [])
+        if len(raw) > _MOST_KEYS:
+            raise BadRequestError(f"More than {_MOST_KEYS} keys.", hint="Use globs.")
+        return [key.decode(errors="replace") for key in raw]
+
+
+def routes() -> list[tuple[str, type[Handler], dict[str, Any]]]:
+    """Return the routes below the API's prefix."""
+    return [("tensors/info", InfoHandler, {}), ("tensors/plan", PlanHandler, {})]

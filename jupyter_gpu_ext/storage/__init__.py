@@ -1,0 +1,1 @@
+"""Bytes by URL: connections, listings, pinned reads."""

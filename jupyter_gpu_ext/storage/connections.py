@@ -1,0 +1,221 @@
+"""Named connections: a TOML file that server, kernel and batch job read alike; it holds no secret."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_gpu_ext.errors import BadRequestError, GpuExtError, NotFoundError
+from jupyter_gpu_ext.text import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FILE_NAME = "jupyter_gpu_connections.toml"
+
+EXAMPLE = """\
+[connections.weights]
+root = "az://models"               # az://container/prefix, or a folder such as /mnt/data
+account = "mystorage"
+credential = "account-key"
+secret = "env:WEIGHTS_KEY"         # or "file:/path" with mode 0600; never the key itself
+read_only = true
+"""
+
+# Names that fsspec or a shell of URLs already gives a meaning to.
+# fmt: off
+PROTOCOLS = frozenset(
+    {
+        "abfs", "abfss", "adl", "az", "azure", "data", "dir", "file", "filecache",
+        "ftp", "gcs", "git", "github", "gs", "hdfs", "hf", "http", "https",
+        "jar", "libarchive", "local", "memory", "oci", "oss", "reference", "s3", "s3a",
+        "sftp", "simplecache", "smb", "ssh", "tar", "wasb", "wasbs", "webdav", "webhdfs",
+        "zip",
+    }
+)
+# fmt: on
+
+_NAME = re.compile(r"[a-z][a-z0-9-]+")
+_ROOT = re.compile(r"(az|abfs|abfss)://(?P<path>.*)")
+CREDENTIALS = ("account-key", "anonymous")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where objects lie and who asks for them.
+
+    Attributes
+    ----------
+    root : str
+        'az://container/prefix', 'az://' for a whole account, or an absolute folder.
+    endpoint : str
+        The blob service's address where it does not follow from `account`: an emulator, a private cloud.
+    credential : str
+        'account-key' or 'anonymous'; unused for a folder.
+    secret : str
+        Where the secret is: 'env:NAME' or 'file:PATH'. Never the secret.
+    """
+
+    name: str
+    root: str
+    account: str = ""
+    endpoint: str = ""
+    credential: str = ""
+    secret: str = ""
+    read_only: bool = True
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether the objects lie in Azure Blob Storage."""
+        return _ROOT.fullmatch(self.root) is not None
+
+    @property
+    def path(self) -> str:
+        """The part of `root` after the protocol: 'container/prefix', or the folder."""
+        match = _ROOT.fullmatch(self.root)
+        return match["path"].strip("/") if match else self.root.removeprefix("file://")
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The connections that were found, and what is wrong with those that could not be used."""
+
+    connections: Mapping[str, Connection]
+    problems: Mapping[str, GpuExtError]
+    files: tuple[Path, ...]
+
+    def find(self, name: str) -> Connection:
+        """Return the connection of that name.
+
+        Raises
+        ------
+        NotFoundError
+            With the names that exist and the files that were read.
+        """
+        if name in self.problems:
+            raise self.problems[name]
+        if name in self.connections:
+            return self.connections[name]
+        known = ", ".join(self.connections) or "none yet"
+        raise NotFoundError(
+            f"There is no connection {name!r} (connections: {known}).",
+            hint=f"Add [connections.{name}] to {user_file()}.",
+        )
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Registry:
+    """Read every connections file; the first file that has a name wins.
+
+    A wrong entry is kept as a problem, so that one mistake does not hide the other connections.
+    """
+    connections: dict[str, Connection] = {}
+    problems: dict[str, GpuExtError] = {}
+    found = tuple(path for path in search_path(environ) if path.is_file())
+    for path in found:
+        for name, entry in _entries(path, problems):
+            if name in connections or name in problems:
+                continue
+            try:
+                connections[name] = check(name, entry, path)
+            except GpuExtError as error:
+                problems[name] = error
+    return Registry(connections, problems, found)
+
+
+def user_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the file in which this user's connections belong."""
+    return next(search_path(environ))
+
+
+def search_path(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Yield the files that are looked at: one named by the environment, or user, environment, system.
+
+    The folders are Jupyter's configuration path (https://docs.jupyter.org/en/latest/use/jupyter-directories.html),
+    found without Jupyter, so that a batch image resolves the same names.
+    """
+    if named := environ.get("JUPYTER_GPU_CONNECTIONS"):
+        yield Path(named)
+        return
+    home = environ.get("JUPYTER_CONFIG_DIR") or str(Path.home() / ".jupyter")
+    extra = [part for part in environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep) if part]
+    system = ["/usr/local/etc/jupyter", "/etc/jupyter"]
+    folders = [home, *extra, str(Path(sys.prefix) / "etc" / "jupyter"), *system]
+    yield from (Path(folder) / FILE_NAME for folder in dict.fromkeys(folders))
+
+
+def check(name: str, entry: Any, path: Path) -> Connection:
+    """Return the connection that an entry of `path` describes.
+
+    Raises
+    ------
+    BadRequestError
+        For a name, a field or a value that is not of its form, and for a secret written into the file.
+    """
+    if not _NAME.fullmatch(name) or name in PROTOCOLS:
+        raise BadRequestError(
+            f"{name!r} cannot name a connection.",
+            hint="Use lower-case letters, digits and '-', two characters at least, and no protocol's name.",
+        )
+    if not isinstance(entry, dict) or not isinstance(entry.get("root"), str):
+        raise BadRequestError(f"Connection {name!r} has no root.", hint=f'Add root = "az://container" to {path}.')
+    _check_fields(name, entry, path)
+    connection = Connection(name=name, **entry)
+    if not connection.is_azure and not Path(connection.path).is_absolute():
+        raise BadRequestError(
+            f"Connection {name!r} has a root that is neither az://… nor an absolute folder.",
+            hint=f"Correct root in {path}.",
+        )
+    if connection.is_azure:
+        _check_azure(connection, path)
+    return connection
+
+
+def _check_azure(connection: Connection, path: Path) -> None:
+    if connection.credential not in CREDENTIALS:
+        raise BadRequestError(
+            f"Connection {connection.name!r} says no credential that is known: {redact(connection.credential)!r}.",
+            hint=f"Set credential in {path} to one of: {', '.join(CREDENTIALS)}.",
+        )
+    if not connection.account:
+        raise BadRequestError(f"Connection {connection.name!r} names no account.", hint=f'Add account = "…" to {path}.')
+    if connection.endpoint and not re.fullmatch(r"https?://[^\s?#@]+", connection.endpoint):
+        raise BadRequestError(
+            f"Connection {connection.name!r} has an endpoint that is no plain http(s) address.",
+            hint='For example endpoint = "https://mystorage.blob.core.windows.net".',
+        )
+
+
+def _check_fields(name: str, entry: dict[str, Any], path: Path) -> None:
+    kinds = {field.name: bool if field.name == "read_only" else str for field in fields(Connection)}
+    del kinds["name"]
+    for key, value in entry.items():
+        if key not in kinds:
+            raise BadRequestError(
+                f"Connection {name!r} has an unknown field {redact(key)!r}.",
+                hint=f"Fields: {', '.join(kinds)}. A secret is named, never written down.",
+            )
+        if type(value) is not kinds[key]:
+            raise BadRequestError(f"Connection {name!r}: {key} is not a {kinds[key].__name__}.", hint=f"See {path}.")
+    secret = entry.get("secret", "")
+    if secret and not secret.startswith(("env:", "file:")):
+        raise BadRequestError(
+            f"Connection {name!r} holds a secret in the file itself.",
+            hint='Move it away and name its place: secret = "env:NAME" or secret = "file:/path" (mode 0600).',
+        )
+
+
+def _entries(path: Path, problems: dict[str, GpuExtError]) -> list[tuple[str, Any]]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("connections", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        # The parser's own message may quote the line, and the line may hold a secret.
+        place = re.search(r"\(at .*\)", str(error))
+        reason = f"not valid TOML {place.group() if place else ''}".strip()
+        problems[str(path)] = BadRequestError(f"{path} cannot be read: {reason}.", hint="Correct the file.")
+        return []
+    return list(tables.items()) if isinstance(tables, dict) else []

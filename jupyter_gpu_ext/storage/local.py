@@ -1,0 +1,170 @@
+"""A folder of this machine: NFS, BlobFuse, a disk. Never leaves its root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.errors import (
+    BadRequestError,
+    BadStorageReplyError,
+    DeniedError,
+    GpuExtError,
+    NotFoundError,
+    ObjectChangedError,
+    UnreachableError,
+)
+from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class LocalBackend:
+    """The files below `root`; blocking calls run in threads.
+
+    Parameters
+    ----------
+    name : str
+        The connection's name, for messages.
+    root : str
+        An absolute folder.
+    """
+
+    def __init__(self, name: str, root: str) -> None:
+        self._name = name
+        self._root = Path(root)
+
+    async def list_page(self, prefix: str, *, marker: str | None, limit: int) -> RawPage:
+        """Return one page of the folder `prefix`, in name order."""
+        return await asyncio.to_thread(self._list, prefix, marker, limit)
+
+    async def head(self, key: str) -> Entry:
+        """Return the properties of one file."""
+        return await asyncio.to_thread(self._head, key)
+
+    async def first(self, key: str, length: int) -> tuple[bytes, Version]:
+        """Return the first bytes and the version."""
+        return await asyncio.to_thread(self._first, key, length)
+
+    async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
+        """Fill `out` from `start` on; raise when the file is no longer that version."""
+        await asyncio.to_thread(self._read_into, key, version, start, out)
+
+    async def close(self) -> None:
+        """Nothing stays open between calls."""
+
+    def _list(self, prefix: str, marker: str | None, limit: int) -> RawPage:
+        with self._translated(prefix):
+            with os.scandir(self._path(prefix)) as found:
+                items = sorted(((item.name, item) for item in found), key=lambda pair: pair[0])
+            later = [item for name, item in items if marker is None or name > marker]
+            entries = tuple(_entry(prefix, item) for item in later[:limit])
+            return RawPage(entries, later[limit - 1].name if len(later) > limit else None)
+
+    def _head(self, key: str) -> Entry:
+        with self._translated(key):
+            found = self._path(key).stat()
+            return Entry(
+                kind="object",
+                name=key.rpartition("/")[2],
+                key=key,
+                size_bytes=found.st_size,
+                modified=datetime.fromtimestamp(found.st_mtime, UTC),
+                etag=_etag(found),
+            )
+
+    def _first(self, key: str, length: int) -> tuple[bytes, Version]:
+        with self._translated(key), self._opened(key) as file:
+            found = os.fstat(file)
+            data = bytearray(min(length, found.st_size))
+            _fill(file, 0, memoryview(data))
+            return bytes(data), Version(found.st_size, _etag(found))
+
+    def _read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
+        with self._translated(key), self._opened(key) as file:
+            _fill(file, start, out)
+            now = _etag(os.fstat(file))
+        if now != version.etag:
+            raise ObjectChangedError(
+                f"{self._shown(key)} was replaced while it was read: {version.etag} before, {now} now.",
+                hint="Run it again.",
+            )
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[int]:
+        file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def _path(self, key: str) -> Path:
+        parts = key.removesuffix("/").split("/") if key else []
+        if any(part in ("", ".", "..") for part in parts):
+            raise BadRequestError(f"{printable(key)!r} names no file below the root.", hint="Copy it from the listing.")
+        path = self._root.joinpath(*parts)
+        # A symbolic link may lead out of the root; the root itself may be one.
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise DeniedError(f"{printable(key)!r} leads out of {self._name!r}.", hint="Connect its own folder.")
+        return path
+
+    def _shown(self, key: str) -> str:
+        # A plain path is its own name.
+        return printable(f"/{key}" if self._root == Path("/") else f"{self._name}://{key}")
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        shown = self._shown(key)
+        try:
+            yield
+        except GpuExtError:
+            raise
+        except (FileNotFoundError, NotADirectoryError):
+            hint = "`%blob ls` shows what is there." if self._root.is_dir() else f"The folder {self._root} is missing."
+            raise NotFoundError(f"{shown} does not exist.", hint=hint) from None
+        except IsADirectoryError:
+            raise BadRequestError(f"{shown} is a folder.", hint="Name a file in it.") from None
+        except PermissionError:
+            raise DeniedError(f"This user may not read {shown}.", hint="Check the file's owner and mode.") from None
+        except OSError as error:
+            raise UnreachableError(f"{shown} cannot be read ({error.strerror}).", hint="Check the mount.") from None
+
+
+def _entry(prefix: str, item: os.DirEntry[str]) -> Entry:
+    try:
+        item.name.encode()
+        found = item.stat()
+        if item.is_dir():
+            return Entry(kind="folder", name=item.name, key=f"{prefix}{item.name}/")
+    except UnicodeEncodeError:
+        name = item.name.encode(errors="surrogateescape").decode(errors="replace")
+        return Entry(kind="object", name=name, key=prefix + name, unreadable="the name is not UTF-8")
+    except OSError:
+        return Entry(kind="object", name=item.name, key=prefix + item.name, unreadable="a link that leads nowhere")
+    return Entry(
+        kind="object",
+        name=item.name,
+        key=prefix + item.name,
+        size_bytes=found.st_size,
+        modified=datetime.fromtimestamp(found.st_mtime, UTC),
+        etag=_etag(found),
+    )
+
+
+def _etag(found: os.stat_result) -> str:
+    return f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
+
+
+def _fill(file: int, start: int, out: memoryview) -> None:
+    done = 0
+    while done < len(out):
+        count = os.preadv(file, [out[done:]], start + done)
+        if count == 0:
+            raise BadStorageReplyError("The file ended before the range that was asked for.", hint="Run it again.")
+        done += count

@@ -1,0 +1,83 @@
+"""One I/O loop thread a process: clients live on it, callers await it or block on it.
+
+A blocking caller can always be interrupted: the wait ends, the task is cancelled, its sockets close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+
+# How long an interrupted caller waits for its task to clean up before it goes on without it.
+_CANCEL_SECONDS = 1.0
+_TICK_SECONDS = 0.2
+
+
+class IOLoop:
+    """An asyncio loop on a daemon thread that starts with the first call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start `work` on the loop and return its future; cancelling the future cancels the task."""
+        return asyncio.run_coroutine_threadsafe(work, self._running())
+
+    def run(self, work: Coroutine[Any, Any, T], tick: Callable[[], None] | None = None) -> T:
+        """Run `work` to its end, blocking the caller.
+
+        Parameters
+        ----------
+        work : coroutine
+        tick : callable, optional
+            Called in the caller's thread five times a second while it waits.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            At once when the caller is interrupted; `work` is cancelled first.
+        """
+        if threading.current_thread().name == _THREAD_NAME:
+            work.close()
+            raise RuntimeError("a blocking call on the I/O loop would wait for itself")
+        future = self.submit(work)
+        try:
+            while tick is not None and not wait([future], timeout=_TICK_SECONDS).done:
+                tick()
+            return future.result()
+        except BaseException:
+            if future.cancel():
+                wait([future], timeout=_CANCEL_SECONDS)
+            raise
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work` from another event loop; cancelling the caller cancels it."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name=_THREAD_NAME, daemon=True).start()
+            return self._loop
+
+
+_THREAD_NAME = "jupyter-gpu-ext-io"
+LOOP = IOLoop()
+
+
+def _forget_after_fork() -> None:
+    # The thread did not survive the fork; the child gets a loop of its own, never the parent's sockets.
+    LOOP.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,130 @@
+"""Where tensors go: which device a name means, and whether they fit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.errors import BadRequestError, DeviceError
+from jupyter_gpu_ext.gpu.backend import BackendError
+from jupyter_gpu_ext.text import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device to load to.
+
+    Attributes
+    ----------
+    device : str
+        As torch names it: 'cpu', 'cuda:0'.
+    simulated : str or None
+        The simulated device whose meter counts the bytes; these lie on the cpu.
+    """
+
+    device: str
+    simulated: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The device as people read it."""
+        return f"{self.device} (counted on a simulated GPU)" if self.simulated else self.device
+
+
+def find_target(name: str, environ: Mapping[str, str] = os.environ) -> Target:
+    """Return the device that `name` means here.
+
+    Parameters
+    ----------
+    name : str
+        'auto', 'cpu', or a device of torch. 'auto' is the accelerator of this process (by `LOCAL_RANK`
+        where a launcher set it), a simulated GPU where one is configured, and cpu only where there is no GPU.
+
+    Raises
+    ------
+    BadRequestError
+        When torch knows no such device.
+    DeviceError
+        When the device is not here, or a GPU is here that this torch cannot use.
+    """
+    import torch
+
+    if name != "auto":
+        return Target(str(_existing(name)))
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if accelerator is not None:
+        index = int(environ.get("LOCAL_RANK", torch.accelerator.current_device_index()))
+        return Target(str(_existing(f"{accelerator.type}:{index}")))
+    return Target("cpu", _simulated_or_none(environ, torch.__version__))
+
+
+def check_fit(target: Target, size_bytes: int, what: str) -> None:
+    """Refuse a load that the device has no room for.
+
+    Raises
+    ------
+    DeviceError
+        With what it needs and what is free.
+    """
+    import torch
+
+    if not target.device.startswith("cuda"):
+        return
+    free, total = torch.cuda.mem_get_info(target.device)
+    # What torch keeps for reuse is free for this process too.
+    free += torch.cuda.memory_reserved(target.device) - torch.cuda.memory_allocated(target.device)
+    if size_bytes > free:
+        raise DeviceError(
+            f"{what} needs {format_bytes(size_bytes)} on {target.device}; "
+            f"{format_bytes(free)} of {format_bytes(total)} are free.",
+            hint="--keys GLOB loads a part, --device cpu loads into RAM; `%gpu` shows what is in use.",
+        )
+
+
+def _existing(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise BadRequestError(f"{name!r} is no device.", hint="auto, cpu, cuda or cuda:N.") from None
+    if device.type in ("cpu", "meta"):
+        if device.type == "meta":
+            raise BadRequestError("The meta device holds no data.", hint="`%blob info` shows names and shapes.")
+        return device
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    count = torch.accelerator.device_count() if accelerator else 0
+    if accelerator is None or device.type != accelerator.type or (device.index or 0) >= count:
+        here = ", ".join(f"{accelerator.type}:{i}" for i in range(count)) if accelerator else "none"
+        raise DeviceError(
+            f"{name} is not here (accelerators that this torch can use: {here}).",
+            hint="--device cpu loads into RAM; `%gpu` shows the hardware.",
+        )
+    return torch.device(device.type, device.index or 0)
+
+
+def _simulated_or_none(environ: Mapping[str, str], torch_version: str) -> str | None:
+    from jupyter_gpu_ext import gpu
+
+    try:
+        backend = gpu.open_backend(environ)
+    except BackendError:
+        return None
+    try:
+        devices = backend.devices()
+        if backend.simulated:
+            return devices[0].uuid
+    finally:
+        backend.close()
+    if devices:
+        raise DeviceError(
+            f"{devices[0].name} is here, but this kernel's torch {torch_version} cannot use it; nothing was loaded.",
+            hint="Install a torch build for CUDA and restart the kernel; or --device cpu.",
+        )
+    return None

@@ -1,0 +1,1 @@
+"""One module a format: each recognises its bytes and reads its header, without torch."""

@@ -1,0 +1,198 @@
+"""A pickle machine that builds plain data and nothing else: no import, no call, no code.
+
+It knows the opcodes that torch.save and Python's own containers need. A global is only a name here; what it
+stands for is looked up in a table, and a name that is not in the table is kept as evidence.
+
+Format: the comments of Python's Lib/pickletools.py.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_gpu_ext.errors import TensorFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MOST_STEPS = 20_000_000
+_MARK = object()
+_IGNORED = frozenset({"PROTO", "FRAME"})
+_EMPTY: Mapping[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+}
+# fmt: off
+_VALUES = frozenset({
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """`module.name`, not imported."""
+
+    name: str
+
+
+class Opaque:
+    """The result of a call that is not in the table; it only keeps the reading going."""
+
+
+class Machine:
+    """Run a pickle over a table of harmless constructors.
+
+    Parameters
+    ----------
+    functions : mapping
+        From 'module.name' to what a call of it gives.
+    constants : mapping
+        From 'module.name' to the value that stands for it.
+    load : callable
+        From a persistent id to a value.
+
+    Attributes
+    ----------
+    unknown : dict
+        The globals that are in neither table, in order of appearance.
+    """
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],
+        constants: Mapping[str, Any],
+        load: Callable[[Any], Any],
+    ) -> None:
+        self._functions = functions
+        self._constants = constants
+        self._load = load
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+        self.unknown: dict[str, None] = {}
+
+    def run(self, data: bytes) -> Any:
+        """Return the value of the pickle.
+
+        Raises
+        ------
+        TensorFormatError
+            When the bytes are no pickle, or use what plain data does not need.
+        """
+        try:
+            for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+                if opcode.name == "STOP":
+                    return self._stack.pop()
+                self._step(opcode.name, argument)
+                if step > _MOST_STEPS:
+                    break
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
+            raise TensorFormatError("The pickle inside is not readable.") from error
+        raise TensorFormatError("The pickle inside has no end.")
+
+    def _step(self, name: str, argument: Any) -> None:
+        if name in _VALUES:
+            self._stack.append(argument)
+        elif name in _EMPTY:
+            self._stack.append(_EMPTY[name]())
+        elif name not in _IGNORED:
+            self._do(name, argument)
+
+    def _do(self, name: str, argument: Any) -> None:  # noqa: C901, PLR0912 -- one line an opcode
+        stack, memo = self._stack, self._memo
+        match name:
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "MARK":
+                stack.append(_MARK)
+            case "TUPLE":
+                stack.append(tuple(self._since_mark()))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(self._pop(int(name[-1]))))
+            case "APPEND" | "APPENDS":
+                self._extend(self._pop(1) if name == "APPEND" else self._since_mark())
+            case "SETITEM" | "SETITEMS":
+                self._update(self._pop(2) if name == "SETITEM" else self._since_mark())
+            case "ADDITEMS":
+                self._add(self._since_mark())
+            case "FROZENSET":
+                stack.append(frozenset(self._since_mark()))
+            case "GLOBAL":
+                self._find(argument.replace(" ", ".", 1))
+            case "STACK_GLOBAL":
+                self._find("{}.{}".format(*self._pop(2)))
+            case "BINPERSID":
+                stack.append(self._load(stack.pop()))
+            case "REDUCE" | "NEWOBJ":
+                self._call(*self._pop(2))
+            case "BUILD":
+                self._build(*self._pop(1))
+            case _:
+                raise ValueError(name)
+
+    def _pop(self, count: int) -> list[Any]:
+        if len(self._stack) < count:
+            raise IndexError
+        items = self._stack[-count:]
+        del self._stack[-count:]
+        return items
+
+    def _since_mark(self) -> list[Any]:
+        for at in range(len(self._stack) - 1, -1, -1):
+            if self._stack[at] is _MARK:
+                items = self._stack[at + 1 :]
+                del self._stack[at:]
+                return items
+        raise IndexError
+
+    def _find(self, name: str) -> None:
+        if name not in self._constants and name not in self._functions:
+            self.unknown[name] = None
+        self._stack.append(self._constants.get(name, Global(name)))
+
+    def _call(self, function: Any, arguments: Any) -> None:
+        if not isinstance(arguments, tuple):
+            raise TypeError
+        known = self._functions.get(function.name) if isinstance(function, Global) else None
+        self._stack.append(known(*arguments) if known else Opaque())
+
+    def _build(self, state: Any) -> None:
+        target = self._stack[-1]
+        if isinstance(target, OrderedDict) and isinstance(state, dict):
+            # A module's state_dict carries its table of versions as an attribute.
+            vars(target).update({key: value for key, value in state.items() if key == "_metadata"})
+        elif not isinstance(target, Opaque):
+            raise TypeError
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, Opaque):
+            raise TypeError
+
+    def _update(self, pairs: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, dict):
+            target.update(zip(pairs[::2], pairs[1::2], strict=True))
+        elif not isinstance(target, Opaque):
+            raise TypeError
+
+    def _add(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, set):
+            raise TypeError
+        target.update(items)

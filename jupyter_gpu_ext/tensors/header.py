@@ -1,0 +1,63 @@
+"""Which format an object has, by its first bytes, and its header."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from jupyter_gpu_ext.errors import TensorFormatError, UnsupportedFormatError
+from jupyter_gpu_ext.tensors.formats import safetensors, torch_zip
+
+if TYPE_CHECKING:
+    from jupyter_gpu_ext.storage.reader import Reader
+    from jupyter_gpu_ext.tensors.models import TensorFile
+
+
+class Format(Protocol):
+    """What a module of `formats` offers."""
+
+    def sniff(self, head: bytes) -> bool:
+        """Tell whether these first bytes are of the format."""
+
+    async def read_header(self, reader: Reader, *, most_bytes: int) -> TensorFile:
+        """Read the header."""
+
+
+_FORMATS: tuple[Format, ...] = (safetensors, torch_zip)
+
+# A kernel reads what the person asked for; a server reads for whoever clicks.
+MOST_BYTES = 100 << 20
+SERVER_MOST_BYTES = 16 << 20
+
+_KNOWN_BY_SIGHT = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Upload the file that it points to."),
+    (b"<", "a web page or XML, not a tensor file", "Check how it was downloaded."),
+    (b"\x80\x02", "an old torch.save file (before torch 1.6)", "Load it once with torch and save it again."),
+    (b"\x89HDF", "HDF5, which is not read yet", "Convert it to safetensors."),
+    (b"\x93NUMPY", ".npy, which is not read yet", "Convert it to safetensors."),
+    (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
+)
+
+
+async def read_header(reader: Reader, *, most_bytes: int = MOST_BYTES) -> TensorFile:
+    """Recognise the format and read the header, by range reads alone.
+
+    Raises
+    ------
+    UnsupportedFormatError
+        Saying what the bytes look like instead.
+    TensorFormatError
+        When the file is empty, cut off, damaged, or needs code.
+    """
+    if reader.version.size_bytes == 0:
+        raise TensorFormatError(f"{reader.url} is empty.", hint="Upload it again.")
+    for one in _FORMATS:
+        if one.sniff(reader.head):
+            return await one.read_header(reader, most_bytes=most_bytes)
+    start = reader.head.lstrip()
+    for mark, what, hint in _KNOWN_BY_SIGHT:
+        if start.startswith(mark):
+            raise UnsupportedFormatError(f"{reader.url} is {what}.", hint=hint)
+    raise UnsupportedFormatError(
+        f"{reader.url} is no tensor file that is read here.",
+        hint="What is read: .pt, .pth, .bin, .ckpt of torch.save, and .safetensors.",
+    )

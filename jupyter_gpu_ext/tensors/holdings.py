@@ -1,0 +1,87 @@
+"""What the loads of this process still hold: asked by the panel while a cell runs, so it never blocks."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jupyter_gpu_ext.tensors.device import Target
+
+
+@dataclass(eq=False, slots=True)
+class Load:
+    """One load; `alive` has each storage's bytes and the tensors over it that still exist."""
+
+    name: str
+    url: str
+    target: Target
+    alive: dict[str, tuple[int, list[weakref.ref[Any]]]] = field(default_factory=dict)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the storages of which a tensor is alive."""
+        return sum(size for size, tensors in self.alive.values() if any(ref() is not None for ref in tensors))
+
+
+class Holdings:
+    """The loads of this process that have a tensor alive."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads: list[Load] = []
+
+    def add(self, name: str, url: str, target: Target, tensors: Iterable[tuple[str, int, Any]]) -> None:
+        """Note a load: for each tensor its storage, the storage's bytes and the tensor."""
+        load = Load(name, url, target)
+        for storage, size, tensor in tensors:
+            load.alive.setdefault(storage, (size, []))[1].append(weakref.ref(tensor))
+        with self._lock:
+            self._loads = [one for one in self._loads if one.held_bytes] + [load]
+
+    def report(self) -> dict[str, Any]:
+        """Return what is held, as plain data: 'held' a device, 'loads' a value."""
+        with self._lock:
+            self._loads = [one for one in self._loads if one.held_bytes]
+            loads = list(self._loads)
+        return {
+            "held": [*_by_loads(loads), *_by_torch()],
+            "loads": [
+                {"name": one.name, "url": one.url, "device": one.target.device, "bytes": one.held_bytes}
+                for one in loads
+            ],
+        }
+
+
+def _by_loads(loads: list[Load]) -> list[dict[str, Any]]:
+    # On an accelerator torch's own count is the better one: it has what was not loaded by us, too.
+    held: dict[tuple[str, str | None], int] = {}
+    for one in loads:
+        if one.target.device == "cpu":
+            place = (one.target.simulated or "cpu", one.target.simulated)
+            held[place] = held.get(place, 0) + one.held_bytes
+    return [{"device": device, "uuid": uuid, "bytes": size} for (device, uuid), size in held.items()]
+
+
+def _by_torch() -> list[dict[str, Any]]:
+    # Asking must neither import torch nor open a context on the device.
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "cuda") or not torch.cuda.is_initialized():
+        return []
+    return [
+        {
+            "device": f"cuda:{index}",
+            "uuid": f"GPU-{torch.cuda.get_device_properties(index).uuid}",
+            "bytes": torch.cuda.memory_reserved(index),
+        }
+        for index in range(torch.cuda.device_count())
+        if torch.cuda.memory_reserved(index)
+    ]
+
+
+HOLDINGS = Holdings()

@@ -1,0 +1,127 @@
+"""What a tensor file holds, whatever its format: storages (bytes) and tensors (views of them)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from jupyter_gpu_ext.errors import TensorFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jupyter_gpu_ext.storage.ranges import ByteRange
+
+# Bytes an element, by torch's names.
+ITEM_BYTES = {
+    "bool": 1, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "uint64": 8, "int64": 8,
+    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex32": 4, "complex64": 8, "complex128": 16,
+    "float8_e4m3fn": 1, "float8_e5m2": 1, "float8_e4m3fnuz": 1, "float8_e5m2fnuz": 1, "float8_e8m0fnu": 1,
+}  # fmt: skip
+
+# A header that declares more is not a checkpoint but an attack on memory.
+MOST_TENSORS = 200_000
+_LEAST_BOMB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tensor:
+    """A strided view of a storage, as a file declares it.
+
+    Attributes
+    ----------
+    storage : str
+        Which storage of the file.
+    offset, stride : int, tuple of int
+        In elements, as torch counts.
+    kind : {'tensor', 'parameter'}
+        A parameter comes back as `torch.nn.Parameter`.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    storage: str
+    offset: int = 0
+    kind: Literal["tensor", "parameter"] = "tensor"
+    requires_grad: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the elements, each counted once a tensor."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First byte and the byte after the last one that the view touches in its storage."""
+        item = ITEM_BYTES[self.dtype]
+        if 0 in self.shape:
+            return self.offset * item, self.offset * item
+        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        return self.offset * item, (last + 1) * item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorFile:
+    """The header of one file.
+
+    Attributes
+    ----------
+    tensors : mapping of str to Tensor
+        By dotted name, in file order.
+    storages : mapping of str to ByteRange
+        Where each storage's bytes lie in the object.
+    tree : object
+        What the library would return, a `Tensor` in place of each tensor.
+    metadata : mapping of str to str
+        What the file says of itself.
+    """
+
+    url: str
+    kind: Literal["torch", "safetensors"]
+    size_bytes: int
+    etag: str
+    tensors: Mapping[str, Tensor]
+    storages: Mapping[str, ByteRange]
+    tree: Any
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    requests: int = 0
+    bytes_read: int = 0
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all storages that tensors use, tied ones counted once."""
+        return sum(self.storages[key].size_bytes for key in {one.storage for one in self.tensors.values()})
+
+
+def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size_bytes: int, url: str) -> None:
+    """Refuse tensors that reach outside their storage, and storages that reach outside the file.
+
+    Raises
+    ------
+    TensorFormatError
+        Naming the first one.
+    """
+    for span in storages.values():
+        if not 0 <= span.start <= span.stop <= size_bytes:
+            raise TensorFormatError(
+                f"{url} ends before its data does: it is cut off or damaged.", hint="Write or copy the file again."
+            )
+    for name, one in tensors.items():
+        if one.storage not in storages:
+            raise _bad(url, name, "has no data in the file")
+        if min(one.shape, default=0) < 0 or min(one.stride, default=0) < 0 or len(one.shape) != len(one.stride):
+            raise _bad(url, name, "has a shape that cannot be")
+        start, stop = one.extent
+        if start < 0 or stop > storages[one.storage].size_bytes:
+            raise _bad(url, name, "reaches outside its data")
+        # A stride of 0 repeats elements; far beyond the file's own size that is a bomb, not a view.
+        if one.size_bytes > max(size_bytes * 64, _LEAST_BOMB):
+            raise _bad(url, name, f"claims {one.size_bytes:,} bytes, the file has {size_bytes:,}")
+
+
+def _bad(url: str, name: str, what: str) -> TensorFormatError:
+    return TensorFormatError(
+        f"{url}: tensor {name[:200]!r} {what}.", hint="The file is damaged; write or copy it again."
+    )

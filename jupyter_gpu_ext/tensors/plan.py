@@ -1,0 +1,137 @@
+"""What to fetch for a set of tensors: a pure plan that the reader executes as it stands."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.storage.ranges import ByteRange, coalesce, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jupyter_gpu_ext.tensors.models import Tensor, TensorFile
+
+_MOST_RANGE_BYTES = 8 << 20
+# Bytes read for nothing, as a share of those used, that fewer requests are worth.
+_WASTE = 0.04
+_GAPS = (1 << 20, 64 << 10, 4 << 10, 512, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a range and where it goes."""
+
+    storage: str
+    at: int
+    source: ByteRange
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One request, and the parts of storages that it brings."""
+
+    range: ByteRange
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchPlan:
+    """Everything that a load asks for and holds.
+
+    Attributes
+    ----------
+    tensors : mapping
+        The chosen tensors by name.
+    spans : mapping
+        The part of each storage that they touch; all of it where everything is chosen.
+    fetches : tuple of Fetch
+        In offset order.
+    """
+
+    tensors: Mapping[str, Tensor]
+    spans: Mapping[str, ByteRange]
+    fetches: tuple[Fetch, ...]
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that storage sends."""
+        return sum(one.range.size_bytes for one in self.fetches)
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes that the tensors keep, tied ones once; what they take on the device."""
+        return sum(span.size_bytes for span in self.spans.values())
+
+
+def choose(file: TensorFile, keys: Sequence[str]) -> dict[str, Tensor]:
+    """Return the tensors whose names match one of the globs, and none that starts with '!'.
+
+    Raises
+    ------
+    BadRequestError
+        When no name matches; with a few of the names that exist.
+    """
+    wanted = [key for key in keys if not key.startswith("!")] or ["*"]
+    unwanted = [key[1:] for key in keys if key.startswith("!")]
+    chosen = {name: one for name, one in file.tensors.items() if _match(name, wanted) and not _match(name, unwanted)}
+    if not chosen and keys:
+        some = ", ".join(list(file.tensors)[:5]) or "none"
+        raise BadRequestError(
+            f"No tensor of {file.url} matches {' '.join(keys)}.", hint=f"Its {len(file.tensors)} names: {some} …"
+        )
+    return chosen
+
+
+def _match(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
+
+
+def make_plan(file: TensorFile, keys: Sequence[str] = ()) -> FetchPlan:
+    """Plan the fetches for the tensors that `keys` choose; all of them without `keys`.
+
+    Neighbouring ranges become one request when the bytes between them cost less than 4 % of what is used.
+    """
+    chosen = choose(file, keys)
+    used = {one.storage for one in chosen.values()}
+    spans = _touched(chosen) if keys else {key: ByteRange(0, file.storages[key].size_bytes) for key in sorted(used)}
+    sources = {key: _shift(span, file.storages[key].start) for key, span in spans.items() if span.size_bytes}
+    ranges = split(_merge(list(sources.values())), most_bytes=_MOST_RANGE_BYTES)
+    return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(_assign(ranges, sources)))
+
+
+def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
+    spans: dict[str, ByteRange] = {}
+    for one in tensors.values():
+        start, stop = one.extent
+        known = spans.get(one.storage, ByteRange(start, stop))
+        spans[one.storage] = ByteRange(min(start, known.start), max(stop, known.stop))
+    return spans
+
+
+def _merge(sources: list[ByteRange]) -> list[ByteRange]:
+    used = sum(one.size_bytes for one in coalesce(sources, gap_bytes=0))
+    merged = (coalesce(sources, gap_bytes=gap) for gap in _GAPS)
+    return next(one for one in merged if sum(r.size_bytes for r in one) <= used * (1 + _WASTE))
+
+
+def _assign(ranges: list[ByteRange], sources: Mapping[str, ByteRange]) -> Iterable[Fetch]:
+    ordered = sorted(sources.items(), key=lambda item: item[1])
+    first = 0
+    for one in ranges:
+        # Storages do not overlap in a file, so their ends are in order too.
+        while first < len(ordered) and ordered[first][1].stop <= one.start:
+            first += 1
+        parts = []
+        for key, source in ordered[first:]:
+            if source.start >= one.stop:
+                break
+            piece = ByteRange(max(source.start, one.start), min(source.stop, one.stop))
+            parts.append(Part(key, piece.start - source.start, piece))
+        yield Fetch(one, tuple(parts))
+
+
+def _shift(span: ByteRange, by: int) -> ByteRange:
+    return ByteRange(span.start + by, span.stop + by)

@@ -1,0 +1,99 @@
+"""From a line to its verb, its Spec and its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_gpu_ext.commands.grammar import name_from_url, target, to_python
+from jupyter_gpu_ext.commands.lines import FAMILIES, MAGICS, HelpRequest, parse_magic
+from jupyter_gpu_ext.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        ("blob ls", "print(jg.ls())"),
+        ("blob ls weights://a --limit 5", 'print(jg.ls("weights://a", limit=5))'),
+        ("blob ls --limit={n}", "print(jg.ls(limit=n))"),
+        ("blob info weights://x.pt", 'print(jg.info("weights://x.pt"))'),
+        ("blob plan a://x -k '!a.*' --keys b", 'print(jg.plan("a://x", keys=["!a.*", "b"]))'),
+        ("gpu", "print(jg.gpu.status())"),
+        ("gpu status", "print(jg.gpu.status())"),
+        ("load_blob weights://x.pt", 'x = jg.load("weights://x.pt")'),
+        ("blob load weights://x.pt -o m", 'm = jg.load("weights://x.pt")'),
+        ("load_blob {url} -om --device={d}", "m = jg.load(url, device=d)"),
+        ("load_blob -dcuda:$i a://x.pt", 'x = jg.load("a://x.pt", device=f"cuda:{i}")'),
+        ("load_blob -k{k} a://x.pt", 'x = jg.load("a://x.pt", keys=[k])'),
+        ("blob ls -- -h", 'print(jg.ls("-h"))'),
+        ("blob ls -", 'print(jg.ls("-"))'),
+    ],
+)
+def test_a_line_has_one_source(line: str, source: str) -> None:
+    magic, _, rest = line.partition(" ")
+    assert to_python(parse_magic(magic, rest).bind({"i"})) == source
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("blob inf", "'inf'", "Did you mean blob info?"),
+        ("blob zzz", "'zzz'", "One of: ls, info, plan, load."),
+        ("blob info", "needs URL", "blob info --help"),
+        ("blob ls a b", "b", "quotes"),
+        ("blob ls --limt 3", "--limt", "--limit"),
+        ("blob ls --limit", "needs a value", "--limit N"),
+        ("blob ls --limit x", "whole number", "1 to 1000"),
+        ("blob ls --limit 1 --limit 2", "twice", "Leave one."),
+        ("load_blob a://x -o 1a", "'1a'", "-o model"),
+        ("load_blob a://x -o for", "'for'", "-o model"),
+        ("load_blob a://x -o __name__", "'__name__'", "-o model"),
+    ],
+)
+def test_a_wrong_line_says_what_to_do(line: str, message: str, hint: str) -> None:
+    magic, _, rest = line.partition(" ")
+    with pytest.raises(UsageError) as refused:
+        parse_magic(magic, rest)
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_a_name_that_depends_on_a_variable_is_asked_for() -> None:
+    with pytest.raises(UsageError, match="Add -o NAME"):
+        target(parse_magic("load_blob", "{url}"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_help_of_a_family_names_every_verb(family: str) -> None:
+    with pytest.raises(HelpRequest) as asked:
+        parse_magic(family, "--help")
+    assert all(f"{family} {verb}" in asked.value.text for verb in FAMILIES[family])
+
+
+@pytest.mark.parametrize("verb", FAMILIES["blob"].values(), ids=lambda verb: verb.name)
+def test_help_of_a_verb_names_every_option(verb) -> None:
+    with pytest.raises(HelpRequest) as asked:
+        parse_magic("blob", f"{verb.name.split()[1]} x -h")
+    assert all(option.flag in asked.value.text for option in verb.options)
+    assert verb.summary in asked.value.text
+
+
+def test_every_family_is_a_magic() -> None:
+    assert set(FAMILIES) | {"load_blob"} == MAGICS
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("weights://run 7/resnet50.pth", "resnet50"),
+        ("az://c/1-a b#.pt", "_1_a_b"),
+        ("a://x/class.pt", "class_"),
+        ("a://llama/", "llama"),
+        ("a://.hidden", "hidden"),
+        ("a://---", "value"),
+        ("a://größe.pt", "größe"),
+        ("a://ﬁt².pt", "fit2"),
+        ("a://1.pt", "_1_"),
+    ],
+)
+def test_the_name_of_a_url(url: str, name: str) -> None:
+    assert name_from_url(url) == name
