@@ -15,9 +15,10 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _SECRETS = (
     re.compile(r"(?i)\b(AccountKey=)[^;\s\"'&]+"),
     re.compile(r"(?i)\b(SharedAccessSignature=)[^;\s\"']+"),
-    re.compile(r"(?i)\b(sig=|x-amz-signature=|x-amz-credential=|x-amz-security-token=|x-goog-signature=)[^&\s\"']+"),
-    re.compile(r"(?i)\b(sig%3d)[^&\s\"']+"),
-    re.compile(r"(?i)\b(bearer\s+|sharedkey\s+)[A-Za-z0-9._~+/=:-]{12,}"),
+    # A signature is long; `f(sig=value)` is somebody's code.
+    re.compile(r"(?i)\b((?:sig|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature)(?:=|%3d))[\w%+/=.-]{16,}"),
+    # A token has a digit or a dot in it; "bearer authentication" has none.
+    re.compile(r"(?i)\b(bearer\s+|sharedkey\s+)(?=\S*[0-9.])[A-Za-z0-9._~+/=:-]{12,}"),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
     # A storage account key: 64 bytes in base64.
     re.compile(r"()(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"),

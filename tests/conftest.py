@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +30,9 @@ KEY_VARIABLE = "TEST_AZURE_KEY"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a device where there is none, and what is only for `make prove`."""
+    """Skip what needs a device where there is none."""
     for item in items:
-        if "gpu" in item.keywords and not _has_cuda():
+        if item.get_closest_marker("gpu") and not _has_cuda():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
@@ -80,13 +81,13 @@ class Azurite:
         return service.create_container(f"test-{uuid.uuid4().hex[:12]}")
 
 
-@pytest.fixture(scope="session")
-def azurite() -> Iterator[Azurite]:
-    """One Azurite a run."""
+@contextmanager
+def running_azurite() -> Iterator[Azurite]:
+    """Run an Azurite of our own."""
     program = HERE / "node_modules" / ".bin" / "azurite-blob"
     node = shutil.which("node")
     if not program.exists() or node is None:
-        pytest.fail("Azurite is not installed: `make test` installs it.")
+        raise RuntimeError("Azurite is not installed: `make test` installs it.")
     port = free_port()
     options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     process = subprocess.Popen(
@@ -100,6 +101,13 @@ def azurite() -> Iterator[Azurite]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """One Azurite a run."""
+    with running_azurite() as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -133,10 +133,11 @@ def target(spec: Spec) -> str:
     """Return the name that the result is bound to: `-o NAME`, or the stem of the URL."""
     if spec.output is not None:
         return spec.output
-    url = spec.arguments[0].literal
-    if url is None:
+    last = spec.arguments[0].parts[-1:]
+    end = str(last[0]).rstrip("/") if last and isinstance(last[0], str) else ""
+    if spec.arguments[0].literal is None and "/" not in end:
         raise UsageError("The name to bind depends on a variable.", hint="Add -o NAME.")
-    return name_from_url(url)
+    return name_from_url(end)
 
 
 def name_from_url(url: str) -> str:

@@ -24,6 +24,7 @@ from jupyter_gpu_ext.errors import UsageError
         ("load_blob {url} -om --device={d}", "m = jg.load(url, device=d)"),
         ("load_blob -dcuda:$i a://x.pt", 'x = jg.load("a://x.pt", device=f"cuda:{i}")'),
         ("load_blob -k{k} a://x.pt", 'x = jg.load("a://x.pt", keys=[k])'),
+        ("load_blob a://{run}/x.pt", 'x = jg.load(f"a://{run}/x.pt")'),
         ("blob ls -- -h", 'print(jg.ls("-h"))'),
         ("blob ls -", 'print(jg.ls("-"))'),
     ],
@@ -57,9 +58,10 @@ def test_a_wrong_line_says_what_to_do(line: str, message: str, hint: str) -> Non
     assert hint in refused.value.hint
 
 
-def test_a_name_that_depends_on_a_variable_is_asked_for() -> None:
+@pytest.mark.parametrize("url", ["{url}", "a://{url}", "a://{url}.pt", "a://{url}/", "a://x/{url}"])
+def test_a_name_that_depends_on_a_variable_is_asked_for(url: str) -> None:
     with pytest.raises(UsageError, match="Add -o NAME"):
-        target(parse_magic("load_blob", "{url}"))
+        target(parse_magic("load_blob", url))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

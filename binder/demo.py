@@ -1,0 +1,126 @@
+"""The demo: a small store to look into, a tour notebook, and JupyterLab on them.
+
+Usage: python binder/demo.py prepare | serve | environment
+
+- prepare writes everything below .demo/
+- serve prepares, then runs JupyterLab in the foreground
+- environment prints the variables that the demo's JupyterLab needs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+import torch
+
+from jupyter_gpu_ext import gpu
+from jupyter_gpu_ext.gpu.models import State
+
+HERE = Path(__file__).resolve().parent
+DEMO = HERE.parent / ".demo"
+STORE = DEMO / "store"
+WORK = DEMO / "work"
+
+README = """This folder is the store of the demo. Click a checkpoint to see what is inside it without loading it.
+"""
+
+
+def prepare() -> None:
+    """Write the store, the connections file and the notebook; the notebook only once, it is the person's."""
+    for folder in (STORE / "checkpoints", STORE / "tiny-llm", WORK, DEMO / "settings"):
+        folder.mkdir(parents=True, exist_ok=True)
+    (STORE / "README.txt").write_text(README)
+    torch.manual_seed(0)
+    write_checkpoints(STORE / "checkpoints")
+    write_safetensors(STORE / "tiny-llm" / "model.safetensors", tiny_llm())
+    (DEMO / "connections.toml").write_text(f"[connections.demo]\nroot = {json.dumps(str(STORE))}\nread_only = true\n")
+    quiet = DEMO / "settings" / "@jupyterlab" / "apputils-extension"
+    quiet.mkdir(parents=True, exist_ok=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    if not (WORK / "tour.ipynb").exists():
+        shutil.copyfile(HERE / "tour.ipynb", WORK / "tour.ipynb")
+
+
+def write_checkpoints(folder: Path) -> None:
+    """Write what a training leaves behind: weights, a step with its optimizer, a name that needs quotes."""
+    model = torch.nn.Sequential(torch.nn.Linear(784, 512), torch.nn.ReLU(), torch.nn.Linear(512, 10))
+    torch.save(model.state_dict(), folder / "digits.pt")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+    model(torch.randn(8, 784)).square().mean().backward()
+    optimizer.step()
+    step = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": 100, "lr": 3e-4}
+    torch.save(step, folder / "step 100 #best.pt")
+
+
+def tiny_llm() -> dict[str, torch.Tensor]:
+    """Return the weights of a very small transformer in bfloat16."""
+    shapes = {"model.embed_tokens.weight": (4000, 128), "lm_head.weight": (4000, 128)}
+    for layer in range(4):
+        prefix = f"model.layers.{layer}"
+        shapes |= {f"{prefix}.self_attn.{name}_proj.weight": (128, 128) for name in "qkvo"}
+        shapes |= {f"{prefix}.mlp.up_proj.weight": (512, 128), f"{prefix}.mlp.down_proj.weight": (128, 512)}
+    return {name: torch.randn(shape).to(torch.bfloat16) for name, shape in shapes.items()}
+
+
+def write_safetensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write bfloat16 tensors as safetensors: https://github.com/huggingface/safetensors#format."""
+    header, at = {}, 0
+    for name, one in tensors.items():
+        size = one.numel() * one.element_size()
+        header[name] = {"dtype": "BF16", "shape": list(one.shape), "data_offsets": [at, at + size]}
+        at += size
+    raw = json.dumps(header).encode()
+    raw += b" " * (-len(raw) % 8)
+    data = b"".join(one.view(torch.uint8).numpy().tobytes() for one in tensors.values())
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+def environment() -> dict[str, str]:
+    """Return the variables of the demo's JupyterLab; simulated GPUs only where there is no driver."""
+    variables = {
+        "JUPYTER_GPU_CONNECTIONS": str(DEMO / "connections.toml"),
+        "JUPYTERLAB_SETTINGS_DIR": str(DEMO / "settings"),
+    }
+    if "JUPYTER_GPU_SIMULATED" not in os.environ and gpu.status().state is State.NO_GPU:
+        variables["JUPYTER_GPU_SIMULATED"] = "1xA100"
+    return variables
+
+
+def serve() -> None:
+    """Run JupyterLab in the foreground in place of this process."""
+    os.environ.update(environment())
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    options = [
+        "--no-browser",
+        f"--ServerApp.root_dir={WORK}",
+        "--LabApp.default_url=/lab/tree/tour.ipynb",
+        *(["--allow-root"] if os.geteuid() == 0 else []),
+        *sys.argv[2:],
+    ]
+    print("\nThe demo's JupyterLab starts; open the link that it prints. Ctrl-C ends it.\n", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyter", "lab", *options])
+
+
+def main() -> None:
+    """Do what the command line says."""
+    match sys.argv[1:2]:
+        case ["prepare"]:
+            prepare()
+        case ["serve"]:
+            prepare()
+            serve()
+        case ["environment"]:
+            lines = (f"export {name}={shlex.quote(value)}" for name, value in environment().items())
+            print("\n".join(lines))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From a notebook to a script that does the same without Jupyter and without IPython."""

@@ -1,0 +1,97 @@
+"""From a notebook's JSON to its cells. Nothing in the metadata is trusted, or acted upon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_gpu_ext.errors import ExportRefusedError
+from jupyter_gpu_ext.text import printable
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PYTHON = re.compile(r"i?python[\d.]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell.
+
+    Attributes
+    ----------
+    number : int
+        Its place among all cells, counted from 1 as a person does.
+    id : str
+        Empty where the notebook has none.
+    kind : str
+        'code', 'markdown' or 'raw'.
+    source : str
+        Its text, with every line break a newline.
+    skipped : bool
+        It is tagged `skip`: the script leaves it out.
+    """
+
+    number: int
+    id: str = ""
+    kind: str = "code"
+    source: str
+    skipped: bool = False
+
+
+def read(notebook: Any) -> tuple[Cell, ...]:
+    """Return the cells of a notebook.
+
+    Parameters
+    ----------
+    notebook : mapping
+        The parsed JSON, or nbformat's node of it.
+
+    Raises
+    ------
+    ExportRefusedError
+        For what is no notebook, one of an old format, and one of another language.
+    """
+    cells = _mapping(notebook).get("cells")
+    version = _mapping(notebook).get("nbformat")
+    if not isinstance(version, int) or (version >= 4 and not isinstance(cells, list)):
+        raise ExportRefusedError("This is no notebook.", hint="Export a file that JupyterLab can open.")
+    if version < 4:
+        raise ExportRefusedError(
+            f"The notebook is of the old format {version}.", hint="Open it in JupyterLab and save it."
+        )
+    _check_language(_mapping(_mapping(notebook).get("metadata")))
+    return tuple(_cell(number, _mapping(cell)) for number, cell in enumerate(cells or (), start=1))
+
+
+def _cell(number: int, cell: Mapping[str, Any]) -> Cell:
+    tags = _mapping(cell.get("metadata")).get("tags")
+    identity = cell.get("id")
+    return Cell(
+        number=number,
+        id=identity if isinstance(identity, str) and _ID.fullmatch(identity) else "",
+        kind=kind if (kind := cell.get("cell_type")) in ("code", "markdown") else "raw",
+        source=_source(number, cell.get("source", "")),
+        skipped=isinstance(tags, list) and "skip" in tags,
+    )
+
+
+def _source(number: int, source: Any) -> str:
+    lines = source if isinstance(source, list) else [source]
+    if not all(isinstance(line, str) for line in lines):
+        raise ExportRefusedError(f"Cell {number} holds no text.", hint="Delete the cell.")
+    return "".join(lines).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _check_language(metadata: Mapping[str, Any]) -> None:
+    for part, key in (("kernelspec", "language"), ("language_info", "name")):
+        language = _mapping(metadata.get(part)).get(key)
+        if isinstance(language, str) and language and not _PYTHON.fullmatch(language):
+            raise ExportRefusedError(
+                f"The notebook is written in {printable(language)[:40]}, not in Python.",
+                hint="Only Python notebooks become scripts.",
+            )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

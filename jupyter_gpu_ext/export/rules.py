@@ -1,0 +1,137 @@
+"""What becomes of each magic: ours, IPython's own, and the shell's lines."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.commands.grammar import target
+from jupyter_gpu_ext.commands.lines import MAGICS, HelpRequest, parse_magic
+from jupyter_gpu_ext.commands.tokenizer import comment, tokenize
+from jupyter_gpu_ext.commands.word import quote, word
+from jupyter_gpu_ext.errors import ExportRefusedError
+
+if TYPE_CHECKING:
+    from jupyter_gpu_ext.export.calls import Call
+    from jupyter_gpu_ext.export.place import Place
+
+# What only the prompt is for.
+_DROPPED = re.compile(
+    r"(un|re)?load_ext|matplotlib|autoreload|config|pinfo2?|psearch|pdoc|pdef|psource|pfile|who(_ls|s)?|lsmagic|"
+    r"magic|quickref|history|hist|pwd"
+)
+_INSTALLERS = frozenset(("pip", "conda", "mamba", "micromamba", "uv"))
+_INSTALL = re.compile(r"\s*(?:\S*python[\d.]*\s+-m\s+)?(?:pip[\d.]*|conda|mamba|uv)\s[^;&|]*\binstall\b[^;&|]*")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def to_python(call: Call, place: Place) -> str | None:
+    """Return the source that replaces `call`, or None when a script does not need it.
+
+    Raises
+    ------
+    ExportRefusedError, UsageError
+        When there is none; the message does not say where.
+    """
+    if call.magic == "!":
+        return _shell(call, place)
+    name = call.arguments[0]
+    if call.method == "run_line_magic":
+        if _is_ours(call):
+            return _ours(call, place)
+        if name in ("env", "set_env"):
+            return _env(call, place)
+        if name == "cd" and call.whole:
+            return _cd(call, place)
+        if _DROPPED.fullmatch(name) or is_install(call) or (name == "time" and not call.line.strip()):
+            return _dropped(call)
+    raise ExportRefusedError(f"{call.magic} has no translation.", hint="Remove it, or tag the cell `skip`.")
+
+
+def is_install(call: Call) -> bool:
+    """Whether the line installs packages: that is for the requirements, not for the script."""
+    if call.magic == "!":
+        return _INSTALL.fullmatch(call.line) is not None
+    return call.arguments[0] in _INSTALLERS and "install" in call.line.split()
+
+
+def remark(call: Call) -> str:
+    """Return the comment at the end of a line of ours."""
+    return comment(call.line) if _is_ours(call) else ""
+
+
+def bound_name(call: Call) -> str | None:
+    """Return the name that a line of ours binds, or None."""
+    if not _is_ours(call) or not call.whole:
+        return None
+    try:
+        spec = parse_magic(call.arguments[0], call.line)
+    except HelpRequest:
+        return None
+    return target(spec) if spec.verb.binds else None
+
+
+def _is_ours(call: Call) -> bool:
+    return call.method == "run_line_magic" and call.arguments[0] in MAGICS
+
+
+def _ours(call: Call, place: Place) -> str | None:
+    try:
+        spec = parse_magic(call.arguments[0], call.line)
+    except HelpRequest:
+        return _dropped(call)
+    source = place.module("jg") + place.decide(spec).expression().removeprefix("jg")
+    if not call.whole:
+        if spec.output is not None:
+            raise ExportRefusedError(
+                "The result gets two names, and the first is None in the notebook.",
+                hint=f"Leave out `-o {spec.output}` or the assignment.",
+            )
+        return source
+    if not spec.verb.binds:
+        return f"print({source})"
+    name = target(spec)
+    if any(isinstance(scope, _FUNCTIONS) for scope in call.scopes):
+        raise ExportRefusedError(
+            f"{call.magic} in a function binds {name} outside of it.",
+            hint=f"Write {name} = {call.magic} … without -o.",
+        )
+    return f"{name} = {source}"
+
+
+def _shell(call: Call, place: Place) -> str | None:
+    if call.whole and is_install(call):
+        return None
+    shows = call.method == "system" or call.whole
+    return f"{place.module('shell')}.{'run' if shows else 'capture'}({place.text(call.line)})"
+
+
+def _env(call: Call, place: Place) -> str | None:
+    line = call.line.strip()
+    name, mark, value = line.partition("=" if "=" in line else " ")
+    name, value = name.strip(), value.strip()
+    if not mark:
+        return _dropped(call) if call.whole or not name else f"{place.module('os')}.environ[{quote(name)}]"
+    if not call.whole or not re.fullmatch(r"[^\s{}$]+", name):
+        raise ExportRefusedError(f"{call.typed} has no translation.", hint="Set os.environ in Python.")
+    return f"{place.module('os')}.environ[{quote(name)}] = {place.text(value)}"
+
+
+def _cd(call: Call, place: Place) -> str:
+    words = [one for one in tokenize(call.line) if one.literal != "-q"]
+    if any((one.literal or "").startswith("-") for one in words):
+        raise ExportRefusedError(f"{call.typed} has no translation.", hint="Name the folder.")
+    parts = [part for one in words for part in (" ", *one.parts)][1:]
+    folder, os = place.decide(word(*(parts or ["~"]))), place.module("os")
+    if folder.literal is not None and not folder.literal.startswith("~"):
+        return f"{os}.chdir({folder.to_python()})"
+    return f"{os}.chdir({os}.path.expanduser({folder.to_python()}))"
+
+
+def _dropped(call: Call) -> str | None:
+    if not call.whole:
+        raise ExportRefusedError(
+            f"{call.magic} gives a value only in a notebook.", hint="Remove it, or tag the cell `skip`."
+        )
+    return None

@@ -1,0 +1,34 @@
+"""Replacing the text of syntax-tree nodes, with everything around them left byte for byte."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Iterable
+
+    Node = ast.expr | ast.stmt
+
+
+def replace(text: str, changes: Iterable[tuple[Node, str]]) -> str:
+    """Return `text` with the source of each node, none inside another, replaced."""
+    data = text.encode()
+    # The columns of a syntax tree count UTF-8 bytes, not characters.
+    starts = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
+    for node, new in sorted(changes, key=lambda change: _start(change[0]), reverse=True):
+        begin = starts[node.lineno - 1] + node.col_offset
+        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        data = data[:begin] + new.encode() + data[end:]
+    return data.decode()
+
+
+def rest_of_line(text: str, node: Node) -> str:
+    """Return what follows `node` on its last line."""
+    line = text.encode().split(b"\n")[(node.end_lineno or node.lineno) - 1]
+    return line[node.end_col_offset or 0 :].decode().strip()
+
+
+def _start(node: Node) -> tuple[int, int]:
+    return node.lineno, node.col_offset

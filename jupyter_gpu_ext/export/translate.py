@@ -1,0 +1,161 @@
+"""From cells to Python: each line that only a notebook understands is replaced, the rest stays as it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeGuard
+
+from jupyter_gpu_ext.errors import ExportRefusedError, UsageError
+from jupyter_gpu_ext.export import rules
+from jupyter_gpu_ext.export.calls import find
+from jupyter_gpu_ext.export.names import bindings, visible
+from jupyter_gpu_ext.export.place import Imports, Place
+from jupyter_gpu_ext.export.source import BARE_MAGICS, Source, read, refuse_secret
+from jupyter_gpu_ext.export.spans import replace, rest_of_line
+from jupyter_gpu_ext.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from jupyter_gpu_ext.export.calls import Call
+    from jupyter_gpu_ext.export.notebook import Cell
+
+# What only IPython puts into a program: `Out[3]`, `_`, `_i7`.
+_NOTEBOOK_NAMES = re.compile(r"In|Out|_{1,3}|_i{0,3}\d*|_ih|_oh|_dh|_exit_code")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The code of each code cell by its number, and what must stand above all of it."""
+
+    code: Mapping[int, str]
+    imports: tuple[str, ...]
+    futures: tuple[str, ...]
+
+
+def translate(cells: Sequence[Cell]) -> Program:
+    """Return the code cells as Python, those tagged `skip` left out.
+
+    Raises
+    ------
+    ExportRefusedError
+        With cell and line, where a script could not do the same, and where a cell holds a secret.
+    """
+    for cell in cells:
+        if not cell.skipped:
+            refuse_secret(cell.number, cell.source)
+    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.skipped]
+    translator = _Translator(sources)
+    code = {source.number: translator.cell(source) for source in sources}
+    return Program(code, translator.imports.needed(), tuple(sorted(translator.futures)))
+
+
+class _Translator:
+    """Walks the cells in order, and knows what those before have bound."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.imports = Imports(_bound_anywhere(sources))
+        self.names: set[str] = set()
+        self.imported: set[str] = set()
+        self.futures: set[str] = set()
+
+    def cell(self, source: Source) -> str:
+        calls, others = find(source.tree)
+        for node in others:
+            raise source.refusal(
+                node.lineno, "get_ipython() exists only in a notebook.", "Remove it, or tag the cell `skip`."
+            )
+        self._check_names(source)
+        own: set[str] = set()
+        changes: list[tuple[ast.expr | ast.stmt, str]] = []
+        for call in calls:
+            with _at(source, call.node):
+                changes.append((call.node, self._line(source, call, own)))
+                own |= {name for name in [rules.bound_name(call)] if name}
+        changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
+        self.names |= own | {binding.name for binding in bindings(source.tree)}
+        self.imported |= _imports(source.tree.body)
+        text = replace(source.text, changes).strip("\n")
+        refuse_secret(source.number, text)
+        return text
+
+    def _line(self, source: Source, call: Call, own: set[str]) -> str:
+        earlier = [node for node in source.tree.body if node.lineno < call.node.lineno]
+        place = Place(
+            names=self.names | own | visible([source.tree, *call.scopes], call.statement),
+            imported=self.imported | _imports(earlier),
+            imports=self.imports,
+        )
+        python = rules.to_python(call, place)
+        if python is not None:
+            remark = printable(rules.remark(call))
+            return f"{python}  {remark}" if remark and not rest_of_line(source.text, call.node) else python
+        cure = " (put it into the requirements)" if rules.is_install(call) else ""
+        return _note(source.text, call.node, f"dropped: {call.typed}{cure}", top=call.top)
+
+    def _future(self, source: Source, node: ast.ImportFrom) -> str:
+        self.futures |= {alias.name for alias in node.names}
+        return _note(source.text, node, f"at the top: {ast.unparse(node)}", top=True)
+
+    def _check_names(self, source: Source) -> None:
+        for node in ast.walk(source.tree):
+            if not isinstance(node, ast.Name) or node.id in self.imports.bound:
+                continue
+            if _NOTEBOOK_NAMES.fullmatch(node.id):
+                raise source.refusal(
+                    node.lineno, f"{node.id} exists only in a notebook.", "Give the value a name of its own."
+                )
+            if node.id == "display":
+                self.imports.use("display", set())
+        for statement in source.tree.body:
+            name = _first_name(statement)
+            if BARE_MAGICS.fullmatch(name) and name not in self.imports.bound:
+                raise source.refusal(statement.lineno, f"`{name}` needs its % here.", f"Write %{name}.")
+
+
+@contextmanager
+def _at(source: Source, node: ast.expr) -> Iterator[None]:
+    try:
+        yield
+    except (UsageError, ExportRefusedError) as error:
+        raise source.refusal(node.lineno, error.message, error.hint) from None
+
+
+def _bound_anywhere(sources: Iterable[Source]) -> dict[str, set[str]]:
+    bound = defaultdict[str, set[str]](set)
+    for source in sources:
+        for binding in bindings(source.tree, deep=True):
+            bound[binding.name].add(binding.origin)
+        for call in find(source.tree)[0]:
+            with _at(source, call.node):
+                name = rules.bound_name(call)
+            if name is not None:
+                bound[name].add("")
+    return dict(bound)
+
+
+def _imports(statements: Iterable[ast.stmt]) -> set[str]:
+    module = ast.Module([node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    return {binding.origin for binding in bindings(module)}
+
+
+def _is_future(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _first_name(statement: ast.stmt) -> str:
+    node: ast.AST = statement.value if isinstance(statement, ast.Expr) else statement
+    while isinstance(node, ast.BinOp | ast.Compare):
+        node = node.left
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _note(text: str, node: ast.expr | ast.stmt, note: str, *, top: bool) -> str:
+    rest = rest_of_line(text, node)
+    if rest and not rest.startswith("#"):
+        return "pass"
+    return f"# {printable(note)}" if top else f"pass  # {printable(note)}"

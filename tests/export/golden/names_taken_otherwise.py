@@ -1,0 +1,15 @@
+# -*- coding: utf-8 -*-
+# Made from names_taken_otherwise.ipynb by jupyter_gpu_ext 0.0.0.
+# It runs without Jupyter. Edit the notebook and export it again, rather than this file.
+
+import os as _os
+
+import jupyter_gpu_ext as _jg
+
+# %% cell 1 id="cell-1"
+jg = _jg.load("weights://jg.pt")
+os = 'linux'
+
+# %% cell 2 id="cell-2"
+_os.environ["OS"] = str(os)
+print(_jg.gpu.status())

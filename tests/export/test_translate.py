@@ -1,0 +1,126 @@
+"""One rule, one small notebook: what becomes of it, and what is refused and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_gpu_ext.errors import ExportRefusedError
+from tests.export.notebooks import body, code, script, text
+
+
+@pytest.mark.parametrize(
+    ("cells", "python"),
+    [
+        (["url = 1", "%load_blob $url -o m"], "m = jg.load(url)"),
+        (["%load_blob $url -o m"], 'm = jg.load("$url")'),
+        (["if 1:\n    u = 2\n%load_blob $u -o m"], "if 1:\n    u = 2\nm = jg.load(u)"),
+        (["%load_blob a://x.pt", "%blob ls $x"], "print(jg.ls(x))"),
+        (["%load_blob a://x.pt\n%blob ls $x"], 'x = jg.load("a://x.pt")\nprint(jg.ls(x))'),
+        (["import a.b as q, c.d", "%blob ls $q/$c"], 'print(jg.ls(f"{q}/{c}"))'),
+        (["try: pass\nexcept E as e:\n  %blob ls $e"], "try: pass\nexcept E as e:\n  print(jg.ls(e))"),
+        (["def f(u):\n  return 1", "%blob info u"], 'print(jg.info("u"))'),
+        (["class A:\n    u = 1\n    x = %load_blob $u"], "class A:\n    u = 1\n    x = jg.load(u)"),
+        (["\n\n  %blob ls a\n  y = 1"], 'print(jg.ls("a"))\ny = 1'),
+        ([">>> %blob ls a\n>>> y = 1"], 'print(jg.ls("a"))\ny = 1'),
+        (["x = 1 # a\r\n%blob ls a\ry = '''\r\n'''"], "x = 1 # a\nprint(jg.ls(\"a\"))\ny = '''\n'''"),
+        (["%time"], "# dropped: %time"),
+        (["%%time\n%%time\nx = 1"], "# dropped: %%time\n# dropped: %%time\nx = 1"),
+        (["if 1:\n    %time x = %blob ls a"], 'if 1:\n    x = jg.ls("a")'),
+        (["%load_ext x # c"], "# dropped: %load_ext x # c"),
+        (["_ = 1\nfor _ in (): pass\nprint(_)"], "_ = 1\nfor _ in (): pass\nprint(_)"),
+        (["ls = 1\nls"], "ls = 1\nls"),
+        (["!pip install x && make"], 'shell.run("pip install x && make")'),
+        (["!/opt/bin/python3.11 -m pip install x"], None),
+    ],
+)
+def test_becomes(cells: list[str], python: str | None) -> None:
+    said = f"# dropped: {cells[-1]} (put it into the requirements)"
+    assert body(*cells) == (said if python is None else python)
+
+
+@pytest.mark.parametrize(
+    ("cells", "place", "message", "hint"),
+    [
+        (["x = 1\n%foo a"], "Cell 1, line 2", "%foo has no translation", "tag the cell `skip`"),
+        ([text("#"), "\n\nx = 1\n%%foo"], "Cell 2, line 4", "%%foo has no translation", "skip"),
+        (["%%bash\nls"], "Cell 1, line 1", "%%bash has no translation", "skip"),
+        (["%blob ls \\\n  a \\\n  b\n%foo"], "Cell 1, line 1", "does not know what to do with b", "quotes"),
+        (["%blob ls \\\n  a\n\n%foo"], "Cell 1, line 4", "%foo", "skip"),
+        (["%%time\n\n# c\n%foo"], "Cell 1, line 4", "%foo", "skip"),
+        (["%%time -n\nx"], "Cell 1, line 1", "%%time", "skip"),
+        (["%time --no-raise-error x"], "Cell 1, line 1", "%time", "skip"),
+        (["%blob lz x"], "Cell 1, line 1", "'lz'", "One of"),
+        (["x = %load_blob a://b -o y"], "Cell 1, line 1", "two names", "-o y"),
+        (["%load_blob {u}"], "Cell 1, line 1", "depends on a variable", "-o NAME"),
+        (["def f():\n    %load_blob a://x.pt"], "Cell 1, line 2", "binds x outside", "Write x = %load_blob"),
+        (["%blob ls $u", "u = 1"], "Cell 1, line 1", "only further down", "order"),
+        (["x = %load_blob $x"], "Cell 1, line 1", "only further down", "order"),
+        (["!ls $u", "u = 1"], "Cell 1, line 1", "only further down", "order"),
+        (["u = 1\n!ls $u $HOME"], "Cell 1, line 2", "some are not", "in Python first"),
+        (["u = 1\n!awk '{print $1}' {u}"], "Cell 1, line 2", "some are not", "in Python first"),
+        (["x = %who_ls"], "Cell 1, line 1", "%who_ls gives a value only in a notebook", "skip"),
+        (["%cd -"], "Cell 1, line 1", "%cd -", "Name the folder"),
+        (["%env A{x}=1"], "Cell 1, line 1", "%env A{x}=1", "os.environ"),
+        (["ls"], "Cell 1, line 1", "`ls` needs its %", "Write %ls."),
+        (["x = 1\ncd /tmp"], "Cell 1, line 2", "`cd` needs its %", "Write %cd."),
+        (["pip install x"], "Cell 1, line 1", "`pip` needs its %", "Write %pip."),
+        (["print('a'"], "Cell 1, line 1", "Python says: '(' was never closed", "Fix it"),
+        (["x = 1\nreturn x"], "Cell 1, line 2", "'return' outside function", "Fix it"),
+        (["x = 1\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
+        (["async with x: pass"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
+        (["y = [a async for a in b]"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
+        (["ip = get_ipython()"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
+        (["get_ipython().magic('ls')"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
+        (["get_ipython().system(cmd)"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
+        (["f(get_ipython)"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
+        (["1\nOut[3]"], "Cell 1, line 2", "Out exists only", "name of its own"),
+        (["x = _"], "Cell 1, line 1", "_ exists only", "name of its own"),
+        (["x = _i7"], "Cell 1, line 1", "_i7 exists only", "name of its own"),
+        (["x = 1", "def f():\n    global x\n", "global y\ny = 1", "y = 2\nglobal y"], "Cell 4", "y", "skip"),
+        (["a = b = %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
+    ],
+)
+def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> None:
+    with pytest.raises(ExportRefusedError) as refused:
+        script(*cells)
+    assert refused.value.message.startswith(place)
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+    assert "\n" not in str(refused.value)
+
+
+def test_cells_that_only_together_are_no_program() -> None:
+    with pytest.raises(ExportRefusedError, match="Cell 2 does not fit the cells before it"):
+        script("y = 1", "global y")
+
+
+def test_a_skipped_cell_is_left_out_unread() -> None:
+    assert body(code("%%bash\nsig=abcdefghijkl1234", "skip")) == "# left out: tagged skip"
+
+
+def test_names_of_skipped_cells_are_not_bound() -> None:
+    assert body(code("u = 1", "skip"), "%blob ls $u") == 'print(jg.ls("$u"))'
+
+
+def test_only_what_is_used_is_imported() -> None:
+    assert "import" not in script("x = 1", text("a note"))
+
+
+def test_a_definition_of_display_is_kept() -> None:
+    assert "jupyter_gpu_ext.job" not in script("def display(x): pass", "display(1)")
+
+
+@pytest.mark.parametrize(
+    ("first", "module"),
+    [
+        ("import jupyter_gpu_ext as jg", "jg"),
+        ("import jupyter_gpu_ext as jg\njg = 1", "_jg"),
+        ("_jg = jg = 1", "__jg"),
+        ("def f(jg): pass", "_jg"),
+    ],
+)
+def test_the_library_keeps_a_name_of_its_own(first: str, module: str) -> None:
+    made = script(first, "%blob ls")
+    assert f"print({module}.ls())" in made
+    compile(made, "made", "exec")
+    assert ("import jupyter_gpu_ext as jg" in made) == ("jupyter" in first)
