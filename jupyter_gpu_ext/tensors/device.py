@@ -32,6 +32,11 @@ class Target:
     simulated: str | None = None
 
     @property
+    def meter(self) -> str:
+        """The device that counts the bytes, as torch would name it: 'cuda:0', 'cpu', 'simulated:0'."""
+        return self.simulated.replace("-", ":") if self.simulated else self.device
+
+    @property
     def shown(self) -> str:
         """The device as people read it."""
         return f"{self.device} (counted on a simulated GPU)" if self.simulated else self.device

@@ -52,7 +52,7 @@ class Holdings:
         return {
             "held": [*_by_loads(loads), *_by_torch()],
             "loads": [
-                {"name": one.name, "url": one.url, "device": one.target.device, "bytes": one.held_bytes}
+                {"name": one.name, "url": one.url, "device": one.target.meter, "bytes": one.held_bytes}
                 for one in loads
             ],
         }
@@ -63,7 +63,7 @@ def _by_loads(loads: list[Load]) -> list[dict[str, Any]]:
     held: dict[tuple[str, str | None], int] = {}
     for one in loads:
         if one.target.device == "cpu":
-            place = (one.target.simulated or "cpu", one.target.simulated)
+            place = (one.target.meter, one.target.simulated)
             held[place] = held.get(place, 0) + one.held_bytes
     return [{"device": device, "uuid": uuid, "bytes": size} for (device, uuid), size in held.items()]
 

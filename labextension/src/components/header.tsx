@@ -1,0 +1,28 @@
+import { refreshIcon } from '@jupyterlab/ui-components';
+import type * as React from 'react';
+
+interface IHeaderProps {
+  readonly title: string;
+  readonly refreshLabel: string;
+  readonly busy?: boolean;
+  readonly onRefresh: () => void;
+}
+
+/** A panel's title with its refresh button. */
+export function Header(props: IHeaderProps): React.JSX.Element {
+  return (
+    <div className="jp-gpuext-Header">
+      <h2>{props.title}</h2>
+      <button
+        type="button"
+        className="jp-gpuext-IconButton"
+        data-busy={props.busy ?? false}
+        aria-label={props.refreshLabel}
+        title={props.refreshLabel}
+        onClick={props.onRefresh}
+      >
+        <refreshIcon.react tag="span" width="16px" height="16px" />
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,104 @@
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+/** A size in decimal units with three significant digits at most: '14.9 GB'. */
+export function formatBytes(size: number): string {
+  const power = unitPower(size);
+  return `${digits(size / 1000 ** power, power)} ${UNITS[power]}`;
+}
+
+/** Two sizes in the unit of the second: '0.4 / 24.0 GB'. */
+export function formatBytesOf(part: number, total: number): string {
+  const power = unitPower(total);
+  const scale = 1000 ** power;
+  return `${digits(part / scale, power)} / ${digits(total / scale, power)} ${UNITS[power]}`;
+}
+
+/** A time span that fits on a line: '0.4 s', '1 min 20 s', '2 h 5 min'. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 10) {
+    return `${fixed(seconds, 1)} s`;
+  }
+  const whole = Number(fixed(seconds, 0));
+  if (whole < 60) {
+    return `${whole} s`;
+  }
+  if (whole < 3600) {
+    return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  }
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** A ratio as '52 %'. */
+export function formatRatio(ratio: number): string {
+  return `${Math.round(ratio * 100)} %`;
+}
+
+/** A shape as '64 × 3 × 7 × 7'; a scalar is a dot. */
+export function formatShape(shape: readonly number[]): string {
+  return shape.length === 0 ? '·' : shape.join(' × ');
+}
+
+/** The day of a timestamp in the reader's time zone: '2026-08-01'. */
+export function formatDay(iso: string): string {
+  const date = new Date(iso);
+  const two = (value: number) => String(value).padStart(2, '0');
+  return Number.isNaN(date.getTime())
+    ? ''
+    : `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
+/** The last part of a path. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+const UNPRINTABLE = /[\p{C}\u2028\u2029]/gu;
+const SHORT_ESCAPES: Readonly<Record<string, string>> = {
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r'
+};
+
+/**
+ * The text on one line, with control, format and bidirectional characters as
+ * escapes: a name from storage may hold marks that make 'exe.txt' read as
+ * 'txt.exe'.
+ */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, escape);
+}
+
+function escape(char: string): string {
+  const code = char.codePointAt(0) ?? 0;
+  const hex = code.toString(16);
+  return (
+    SHORT_ESCAPES[char] ??
+    (code < 0x100
+      ? `\\x${hex.padStart(2, '0')}`
+      : code < 0x10000
+        ? `\\u${hex.padStart(4, '0')}`
+        : `\\U${hex.padStart(8, '0')}`)
+  );
+}
+
+function unitPower(size: number): number {
+  let [value, power] = [Math.abs(size), 0];
+  while (value >= 999.5 && power < UNITS.length - 1) {
+    [value, power] = [value / 1000, power + 1];
+  }
+  return power;
+}
+
+function digits(value: number, power: number): string {
+  return fixed(value, power === 0 || Math.abs(value) >= 100 ? 0 : 1);
+}
+
+/** `toFixed`, but ties go to even as in Python, so that both sides print the same. */
+function fixed(value: number, places: 0 | 1): string {
+  const scale = places === 0 ? 1 : 10;
+  // Only x.5, x.25 and x.75 are ties that binary fractions can hold.
+  const tie = places === 0 ? value % 1 === 0.5 : value % 0.5 === 0.25;
+  return tie
+    ? ((2 * Math.round((value * scale) / 2)) / scale).toFixed(places)
+    : value.toFixed(places);
+}

@@ -1,0 +1,197 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type * as React from 'react';
+
+import type { GpuStatus, Sample } from '../api';
+import { Button, Notice } from '../components/notice';
+import { isServerMissing, wordsFor } from '../components/words';
+import { baseName, formatDuration, printable } from '../format';
+import type { CurrentNotebook } from '../notebook';
+import type { ApiError } from '../request';
+import { DeviceCard } from './card';
+import { LegendRow } from './memory';
+import type { Share } from './usage';
+import { sharesOffCard } from './usage';
+
+export interface GpuViewProps {
+  readonly status: GpuStatus | null;
+  readonly samples: readonly Sample[];
+  readonly problem: ApiError | null;
+  readonly silentSeconds: number;
+  readonly notebook: CurrentNotebook | null;
+  readonly onRetry: () => void;
+  readonly onInsertLoadExt: () => void;
+  readonly trans: TranslationBundle;
+}
+
+export function GpuView(props: GpuViewProps): React.JSX.Element {
+  const { status, problem, trans } = props;
+  // What was true before the server part went away is not shown as true now.
+  const known = isServerMissing(problem) ? null : status;
+  return (
+    <>
+      {known?.simulated ? (
+        <div className="jp-gpuext-Ribbon" role="note">
+          {trans.__('simulated, numbers are made up')}
+        </div>
+      ) : null}
+      <div className="jp-gpuext-Gpu-body">
+        {problem ? <Failure {...props} problem={problem} /> : null}
+        {known ? <Known {...props} status={known} /> : null}
+        {!known && !problem ? <Asking trans={trans} /> : null}
+      </div>
+    </>
+  );
+}
+
+function Asking({ trans }: { trans: TranslationBundle }): React.JSX.Element {
+  return <p className="jp-gpuext-Quiet">{trans.__('Asking the server…')}</p>;
+}
+
+function Failure(
+  props: GpuViewProps & { problem: ApiError }
+): React.JSX.Element {
+  const said = wordsFor(props.problem, props.trans);
+  return (
+    <Notice tone="warning" message={said.message} hint={said.hint}>
+      <Button label={props.trans.__('Try again')} onClick={props.onRetry} />
+    </Notice>
+  );
+}
+
+function Known(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
+  const { status, trans } = props;
+  return (
+    <>
+      <StateNotice status={status} trans={trans} />
+      {status.stale ? <Stale {...props} /> : null}
+      {status.devices.map(device => (
+        <DeviceCard
+          key={device.uuid}
+          device={device}
+          status={status}
+          samples={props.samples}
+          currentKernelId={props.notebook?.kernelId ?? null}
+          trans={trans}
+        />
+      ))}
+      <OffCard status={status} trans={trans} />
+      <Unlinked {...props} />
+    </>
+  );
+}
+
+function StateNotice(props: {
+  readonly status: GpuStatus;
+  readonly trans: TranslationBundle;
+}): React.JSX.Element | null {
+  const { status, trans } = props;
+  switch (status.state) {
+    case 'ok':
+      return null;
+    case 'starting':
+      return (
+        <Notice
+          tone="info"
+          message={status.reason || trans.__('Looking for GPUs…')}
+          hint={status.hint}
+        />
+      );
+    case 'no_gpu':
+      return (
+        <Notice
+          tone="info"
+          message={status.reason || trans.__('No GPU here.')}
+          hint={status.hint}
+        />
+      );
+    case 'blocked':
+    case 'broken':
+      return (
+        <Notice
+          tone={status.state === 'broken' ? 'error' : 'warning'}
+          message={status.reason}
+          hint={status.hint}
+        />
+      );
+  }
+}
+
+function Stale(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
+  // The server says so after ten intervals; we may have come later than that.
+  const seconds = Math.max(
+    10 * props.status.interval_seconds,
+    props.silentSeconds
+  );
+  return (
+    <p className="jp-gpuext-Quiet" data-tone="warning" role="status">
+      {props.trans.__(
+        'no new sample for %1',
+        formatDuration(Math.max(10, seconds))
+      )}
+    </p>
+  );
+}
+
+/** What lies on the CPU, or on a card that no sensor reports. */
+function OffCard(props: {
+  readonly status: GpuStatus;
+  readonly trans: TranslationBundle;
+}): React.JSX.Element {
+  const { status, trans } = props;
+  const shares = sharesOffCard(status);
+  const devices = [...new Set(shares.map(share => share.device))];
+  return (
+    <>
+      {devices.map(device => (
+        <Holdings
+          key={device}
+          title={trans.__('Loaded on %1', device === 'cpu' ? 'CPU' : device)}
+          shares={shares.filter(share => share.device === device)}
+          trans={trans}
+        />
+      ))}
+    </>
+  );
+}
+
+function Holdings(props: {
+  readonly title: string;
+  readonly shares: readonly Share[];
+  readonly trans: TranslationBundle;
+}): React.JSX.Element {
+  return (
+    <section className="jp-gpuext-Card" aria-label={props.title}>
+      <div className="jp-gpuext-Card-title">
+        <h3>{props.title}</h3>
+      </div>
+      <ul className="jp-gpuext-Legend">
+        {props.shares.map(share => (
+          <LegendRow key={share.kernelId} share={share} trans={props.trans} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** A kernel that has run something but never loaded us: quiet, with the click. */
+function Unlinked(props: GpuViewProps): React.JSX.Element | null {
+  const { notebook, status, trans } = props;
+  const kernel = status?.kernels.find(use => use.id === notebook?.kernelId);
+  if (!notebook?.hasRun || !notebook.isPython || kernel?.linked !== false) {
+    return null;
+  }
+  return (
+    <div className="jp-gpuext-Unlinked">
+      <span>
+        {trans.__(
+          '%1: not loaded in this kernel',
+          printable(baseName(notebook.path))
+        )}
+      </span>
+      <Button
+        label={trans.__('Insert %load_ext')}
+        onClick={props.onInsertLoadExt}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,90 @@
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+const ROOT = 'jupyter-gpu-ext/api';
+
+/** What the server refuses with; `code` is empty when the reply was not ours. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly hint: string
+  ) {
+    super(message);
+  }
+}
+
+/** Whatever was thrown, as one of ours. */
+export function asApiError(error: unknown): ApiError {
+  return error instanceof ApiError
+    ? error
+    : new ApiError(0, '', String(error), '');
+}
+
+export type Query = Readonly<Record<string, string | number>>;
+
+/**
+ * Ask the server extension.
+ *
+ * @param path - The path below `jupyter-gpu-ext/api`.
+ * @throws ApiError - Whatever went wrong; status 0 when no reply came.
+ */
+export async function request<T>(
+  settings: ServerConnection.ISettings,
+  path: string,
+  query: Query = {}
+): Promise<T> {
+  const url =
+    URLExt.join(settings.baseUrl, ROOT, path) +
+    URLExt.objectToQueryString(textual(query));
+  const response = await send(url, settings);
+  const body = parse(await response.text());
+  if (!response.ok) {
+    throw refusal(response, body);
+  }
+  if (body === undefined) {
+    throw new ApiError(response.status, '', '', '');
+  }
+  return body as T;
+}
+
+async function send(
+  url: string,
+  settings: ServerConnection.ISettings
+): Promise<Response> {
+  try {
+    return await ServerConnection.makeRequest(url, {}, settings);
+  } catch (error) {
+    throw new ApiError(0, 'no_reply', String(error), '');
+  }
+}
+
+function textual(query: Query): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(query).map(([key, value]) => [key, String(value)])
+  );
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(response: Response, body: unknown): ApiError {
+  const fields: Record<string, unknown> =
+    typeof body === 'object' && body !== null ? { ...body } : {};
+  return new ApiError(
+    response.status,
+    text(fields.code),
+    text(fields.message),
+    text(fields.hint)
+  );
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,171 @@
+import {
+  caretDownEmptyThinIcon,
+  caretRightIcon,
+  folderIcon
+} from '@jupyterlab/ui-components';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type * as React from 'react';
+
+import { Button } from '../components/notice';
+import { Words, wordsFor } from '../components/words';
+import { formatBytes, formatDay, printable } from '../format';
+import { lockIcon, objectIcon, storageIcon, tensorIcon } from '../icons';
+import type {
+  ConnectionRow,
+  FolderRow,
+  NoteRow,
+  ObjectRow,
+  Row
+} from './state';
+
+interface IRowProps<T> {
+  readonly row: T;
+  readonly trans: TranslationBundle;
+  /** The one click that a note row offers: Retry, Load more, Refresh. */
+  readonly onNext: () => void;
+}
+
+export function RowContent(props: IRowProps<Row>): React.JSX.Element {
+  const { row } = props;
+  switch (row.kind) {
+    case 'connection':
+      return <ConnectionCells {...props} row={row} />;
+    case 'folder':
+      return <FolderCells row={row} />;
+    case 'object':
+      return <ObjectCells {...props} row={row} />;
+    default:
+      return <NoteCells {...props} row={row} />;
+  }
+}
+
+function Twisty({ expanded }: { expanded: boolean }): React.JSX.Element {
+  const Icon = expanded ? caretDownEmptyThinIcon : caretRightIcon;
+  return <Icon.react tag="span" className="jp-gpuext-Twisty" />;
+}
+
+function ConnectionCells(props: IRowProps<ConnectionRow>): React.JSX.Element {
+  const { connection, expanded } = props.row;
+  const { problem } = connection;
+  const { trans } = props;
+  return (
+    <>
+      <Twisty expanded={expanded} />
+      <storageIcon.react tag="span" className="jp-gpuext-Icon" />
+      <span className="jp-gpuext-Name" title={printable(connection.root)}>
+        {printable(connection.name)}
+      </span>
+      {connection.read_only ? (
+        <span
+          className="jp-gpuext-Lock"
+          role="img"
+          aria-label={trans.__('read-only')}
+          title={trans.__('read-only')}
+        >
+          <lockIcon.react tag="span" />
+        </span>
+      ) : null}
+      {problem ? (
+        <span
+          className="jp-gpuext-Identity"
+          data-tone="error"
+          title={`${problem.message} ${problem.hint}`}
+        >
+          {printable(problem.message)}
+        </span>
+      ) : (
+        <span
+          className="jp-gpuext-Identity"
+          title={printable(connection.identity)}
+        >
+          {printable(connection.identity)}
+        </span>
+      )}
+    </>
+  );
+}
+
+function FolderCells({ row }: { row: FolderRow }): React.JSX.Element {
+  const name = printable(row.entry.name);
+  return (
+    <>
+      <Twisty expanded={row.expanded} />
+      <folderIcon.react tag="span" className="jp-gpuext-Icon" />
+      <span className="jp-gpuext-Name" title={name}>
+        {name}
+      </span>
+    </>
+  );
+}
+
+function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
+  const { entry } = props.row;
+  const name = printable(entry.name);
+  const Icon = LOOKS_LIKE_TENSORS.test(entry.name) ? tensorIcon : objectIcon;
+  return (
+    <>
+      <span className="jp-gpuext-Twisty" />
+      <Icon.react tag="span" className="jp-gpuext-Icon" />
+      <span
+        className="jp-gpuext-Name"
+        data-unreadable={entry.unreadable !== null}
+        title={entry.unreadable ? `${name}\n${entry.unreadable}` : name}
+      >
+        {name}
+      </span>
+      {isArchived(props.row) ? (
+        <span className="jp-gpuext-Tag">{props.trans.__('archived')}</span>
+      ) : null}
+      <span className="jp-gpuext-Modified" title={entry.modified ?? undefined}>
+        {entry.modified === null ? '' : formatDay(entry.modified)}
+      </span>
+      <span
+        className="jp-gpuext-Size"
+        title={entry.size_bytes === null ? undefined : `${entry.size_bytes} B`}
+      >
+        {entry.size_bytes === null ? '' : formatBytes(entry.size_bytes)}
+      </span>
+    </>
+  );
+}
+
+function NoteCells(props: IRowProps<NoteRow>): React.JSX.Element {
+  const { row, trans, onNext } = props;
+  switch (row.kind) {
+    case 'loading':
+      return <span className="jp-gpuext-Note">{trans.__('Listing…')}</span>;
+    case 'empty':
+      return (
+        <span className="jp-gpuext-Note">
+          {trans.__('Nothing here yet.')}{' '}
+          <Button label={trans.__('Refresh')} onClick={onNext} />
+        </span>
+      );
+    case 'more':
+      return (
+        <span className="jp-gpuext-Note">
+          {trans.__('%1 shown, more exist', row.shown.toLocaleString())}{' '}
+          <Button label={trans.__('Load more')} onClick={onNext} />
+        </span>
+      );
+    case 'failed': {
+      const said = wordsFor(row.problem, trans);
+      return (
+        <span className="jp-gpuext-Note" data-tone="error">
+          <b>
+            <Words text={said.message} />
+          </b>{' '}
+          <Words text={said.hint} />{' '}
+          <Button label={trans.__('Retry')} onClick={onNext} />
+        </span>
+      );
+    }
+  }
+}
+
+/** A hint by name alone; what is inside is asked when the file is selected. */
+const LOOKS_LIKE_TENSORS = /\.(safetensors|pth?|ckpt|bin)$/i;
+
+export function isArchived(row: ObjectRow): boolean {
+  return row.entry.tier?.toLowerCase() === 'archive';
+}

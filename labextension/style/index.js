@@ -1,0 +1,4 @@
+import './base.css';
+import './gpu.css';
+import './storage.css';
+import './progress.css';
