@@ -31,7 +31,7 @@ test-python: .venv/.develop tests/node_modules/.stamp
 	$(PYTEST) -m "not prove" --ignore=tests/ui
 
 test-frontend: labextension/node_modules/.stamp
-	@cd labextension && $(NODE_PATH_ENV) jlpm test
+	@(cd labextension && $(NODE_PATH_ENV) jlpm test)
 
 test-ui: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/package.json
 	@tools/need chromium:chromium
@@ -47,7 +47,7 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/server/check_auth.py
-	cd labextension && $(NODE_PATH_ENV) jlpm lint:check
+	(cd labextension && $(NODE_PATH_ENV) jlpm lint:check)
 
 bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.loading
@@ -90,15 +90,15 @@ clean: ## remove everything that was installed or built here
 
 labextension/node_modules/.stamp: labextension/package.json labextension/yarn.lock .node/.stamp | .venv/.runtime
 	$(PIP) install -c $(CONSTRAINTS) jupyter-builder
-	cd labextension && $(NODE_PATH_ENV) jlpm install --immutable
+	(cd labextension && $(NODE_PATH_ENV) jlpm install --immutable)
 	touch $@
 
 jupyter_gpu_ext/labextension/package.json: labextension/node_modules/.stamp $(FRONTEND) labextension/tsconfig.json
-	cd labextension && $(NODE_PATH_ENV) jlpm build:prod
+	(cd labextension && $(NODE_PATH_ENV) jlpm build:prod)
 	# The built files are copied into the environment by the installation.
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP) install -c $(CONSTRAINTS) --no-deps -e .
 	touch $@
 
 tests/node_modules/.stamp: tests/package.json tests/package-lock.json .node/.stamp
-	cd tests && $(NODE_PATH_ENV) npm ci
+	(cd tests && $(NODE_PATH_ENV) npm ci)
 	touch $@

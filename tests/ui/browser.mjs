@@ -37,6 +37,12 @@ export async function visit(path, walk) {
   try {
     await page.goto(`${process.env.LAB_URL}${path}?token=${process.env.LAB_TOKEN}`);
     await page.locator('#jupyterlab-splash').waitFor({ state: 'detached', timeout: 60000 });
+    await page.waitForFunction(
+      () => window.jupyterapp?.commands.hasCommand('jupyter-gpu-ext:open-gpu'),
+      undefined,
+      { timeout: 60000 }
+    );
+    await page.evaluate(() => window.jupyterapp.restored.then(() => undefined));
     const found = await walk(page);
     writeFileSync(join(OUTPUT, 'found.json'), JSON.stringify({ ...found, problems, bodies }));
   } catch (error) {
@@ -63,6 +69,10 @@ export async function theme(page, name) {
 export const command = (page, id, args = {}) =>
   page.evaluate(([name, values]) => window.jupyterapp.commands.execute(name, values), [id, args]);
 
-/** Wait until the notebook's kernel has nothing to do. */
+/** Wait until the open notebook's kernel is there and has nothing to do. */
 export const idle = page =>
-  page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first().waitFor({ timeout: 60000 });
+  page.waitForFunction(
+    () => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle',
+    undefined,
+    { timeout: 60000 }
+  );

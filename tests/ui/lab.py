@@ -37,8 +37,8 @@ class Lab:
 
 
 @contextmanager
-def running_lab(folder: Path, environ: dict[str, str], base_url: str = "/") -> Iterator[Lab]:
-    """Run JupyterLab on 127.0.0.1 with `environ` added to its environment."""
+def running_lab(folder: Path, environ: dict[str, str], *more: str, base_url: str = "/") -> Iterator[Lab]:
+    """Run JupyterLab on 127.0.0.1 with `environ` added to its environment and `more` to its options."""
     port = free_port()
     for name in ("work", "config", "data", "settings/@jupyterlab/apputils-extension", "runtime"):
         (folder / name).mkdir(parents=True)
@@ -55,6 +55,7 @@ def running_lab(folder: Path, environ: dict[str, str], base_url: str = "/") -> I
         "--LabApp.expose_app_in_browser=True",
         "--allow-root",
         "--Application.log_level=DEBUG",
+        *more,
     ]
     own = {
         "JUPYTER_CONFIG_DIR": str(folder / "config"),

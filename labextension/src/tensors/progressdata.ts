@@ -50,12 +50,17 @@ export function ratioOf(progress: Progress): number {
 /** 'reading · 9.4 / 26.0 GB · 310 MB/s · 1 min 20 s left'; at the end, the receipt. */
 export function detailOf(progress: Progress, trans: TranslationBundle): string {
   const { state, message, bytesPerSecond, etaSeconds } = progress;
-  const amounts = formatBytesOf(progress.doneBytes, progress.totalBytes);
+  // While the header is read, nobody knows how much there is.
+  const amounts =
+    progress.totalBytes === 0
+      ? ''
+      : formatBytesOf(progress.doneBytes, progress.totalBytes);
   if (state === 'done' && message !== '') {
     return message;
   }
   if (state !== 'running') {
-    return `${message || stateWord(state, trans)} · ${amounts}`;
+    const words = message || stateWord(state, trans);
+    return amounts === '' ? words : `${words} · ${amounts}`;
   }
   // The message of a running load says the same for frontends without a bar.
   return [
@@ -70,6 +75,8 @@ export function detailOf(progress: Progress, trans: TranslationBundle): string {
 
 function stageWord(stage: string, trans: TranslationBundle): string {
   switch (stage) {
+    case 'header':
+      return trans.__('reading the header');
     case 'network':
       return trans.__('reading');
     case 'device':

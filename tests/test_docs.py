@@ -1,0 +1,51 @@
+"""The documentation holds: its links lead somewhere, its commands are ones that the product takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from jupyter_gpu_ext.commands import lines
+from jupyter_gpu_ext.errors import UsageError
+from jupyter_gpu_ext.storage import connections
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+_BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+_MAGIC = re.compile(r"^(?:\w+ = )?%(\w+) ?(.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def magics() -> list[tuple[str, str]]:
+    """Return every line of our magics in the documentation and the tour."""
+    blocks = [block for page in PAGES for language, block in _BLOCK.findall(page.read_text()) if language == "python"]
+    tour = json.loads((ROOT / "binder" / "tour.ipynb").read_text())
+    blocks += ["".join(cell["source"]) for cell in tour["cells"] if cell["cell_type"] == "code"]
+    return [(name, line) for block in blocks for name, line in _MAGIC.findall(block) if name in lines.MAGICS]
+
+
+@pytest.mark.parametrize(("name", "line"), magics())
+def test_commands_are_ones_that_the_product_takes(name: str, line: str) -> None:
+    if "# refused" in line:
+        with pytest.raises(UsageError):
+            lines.parse_magic(name, line)
+    else:
+        lines.parse_magic(name, line)
+
+
+def test_connections_in_the_documentation_are_valid() -> None:
+    blocks = [block for page in PAGES for language, block in _BLOCK.findall(page.read_text()) if language == "toml"]
+    entries = [item for block in [*blocks, connections.EXAMPLE] for item in tomllib.loads(block)["connections"].items()]
+    assert len(entries) > 2
+    for name, entry in entries:
+        connections.check(name, entry, Path("documentation"))
