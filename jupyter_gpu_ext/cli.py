@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import operator
+import os
 import sys
 
 import jupyter_gpu_ext as jg
@@ -39,7 +40,7 @@ def main(family: str, arguments: list[str]) -> int:
         0, 1 when the verb failed, 2 when the line is wrong.
     """
     try:
-        print(_run(family, arguments))
+        print(_run(family, arguments), flush=True)
     except lines.HelpRequest as request:
         print(f"{request.text}\n\nOption of every verb: --json")
     except GpuExtError as error:
@@ -47,6 +48,10 @@ def main(family: str, arguments: list[str]) -> int:
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # `… | head` has read enough; what is buffered still must not be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return 0
 
 

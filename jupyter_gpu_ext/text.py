@@ -16,12 +16,14 @@ _SECRETS = (
     re.compile(r"(?i)\b(AccountKey=)[^;\s\"'&]+"),
     re.compile(r"(?i)\b(SharedAccessSignature=)[^;\s\"']+"),
     # A signature is long; `f(sig=value)` is somebody's code.
-    re.compile(r"(?i)\b((?:sig|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature)(?:=|%3d))[\w%+/=.-]{16,}"),
+    re.compile(
+        r"(?i)((?:\b|%26)(?:sig|x-amz-signature|x-amz-credential|x-amz-security-token|x-goog-signature)(?:=|%3d))[\w%+/=.-]{16,}"
+    ),
     # A token has a digit or a dot in it; "bearer authentication" has none.
     re.compile(r"(?i)\b(bearer\s+|sharedkey\s+)(?=\S*[0-9.])[A-Za-z0-9._~+/=:-]{12,}"),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
     # A storage account key: 64 bytes in base64.
-    re.compile(r"()(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"),
+    re.compile(r"()(?<![A-Za-z0-9+])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"),
 )
 
 
@@ -41,7 +43,7 @@ def format_bytes(size: float) -> str:
     value, unit = float(size), 0
     while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
-    digits = 0 if unit == 0 or abs(value) >= 100 else 1
+    digits = 0 if unit == 0 or abs(value) >= 99.95 else 1
     return f"{value:.{digits}f} {_UNITS[unit]}"
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # What follows the call where nobody takes its value: dropped, or shown by the prompt.
 _UNUSED = frozenset({"POP_TOP", "PRINT_EXPR", "CALL_INTRINSIC_1"})
 _SILENT = frozenset({"CACHE", "NOP", "RESUME", "EXTENDED_ARG"})
+# `%time` evaluates its line as an expression and shows what that gives.
+_SHOWN_BY_TIME = ("RETURN_VALUE", "<timed eval>")
 
 
 def is_assigned(namespace: dict[str, Any]) -> bool:
@@ -25,4 +27,5 @@ def is_assigned(namespace: dict[str, Any]) -> bool:
     if frame is None:
         return False
     after = (one.opname for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)
-    return next((name for name in after if name not in _SILENT), "POP_TOP") not in _UNUSED
+    name = next((name for name in after if name not in _SILENT), "POP_TOP")
+    return name not in _UNUSED and (name, frame.f_code.co_filename) != _SHOWN_BY_TIME

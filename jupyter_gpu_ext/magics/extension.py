@@ -45,7 +45,7 @@ def _device(device: Device, used_bytes: int | None) -> str:
 
 
 def _connections() -> str:
-    names = [f"{name}://" for name in connections.load().connections]
-    if not names:
-        return f"connections: none; write one to {connections.user_file()}"
-    return f"connections: {', '.join(names)}"
+    found = connections.load()
+    names = [f"{name}://" for name in found.connections]
+    names += [f"{name} is not usable (`%blob ls` says why)" for name in found.problems]
+    return f"connections: {', '.join(names)}" if names else f"connections: none; write one to {connections.user_file()}"

@@ -25,10 +25,13 @@ class ProgressDisplay:
     ----------
     title : str
         What is loaded.
+    live : bool
+        Outputs can be updated in place; a terminal would print each update anew.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, live: bool) -> None:
         self._title = redact(printable(title))
+        self._live = live
         self._id: str | None = None
         self._started = time.monotonic()
         self._last: dict[str, Any] = {}
@@ -46,7 +49,7 @@ class ProgressDisplay:
     def update(self, progress: Progress) -> None:
         """Show the progress, once the load takes long enough to be watched."""
         seconds = time.monotonic() - self._started
-        if seconds < _SHOW_AFTER_SECONDS:
+        if not self._live or seconds < _SHOW_AFTER_SECONDS:
             return
         rate = progress.done_bytes / seconds
         left = (progress.total_bytes - progress.done_bytes) / rate if rate else None
@@ -57,6 +60,10 @@ class ProgressDisplay:
             "eta_seconds": left,
             "stage": "network",
         }
+        if not progress.total_bytes:
+            self._last |= {"stage": "header"}
+            self._show("running", "reading the header")
+            return
         words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
         self._show("running", words if left is None else f"{words}, {format_duration(left)} left")
 
@@ -65,6 +72,7 @@ class ProgressDisplay:
         if self._id is None:
             print(receipt)  # noqa: T201 -- the line that the person waits for
         else:
+            self._last |= {"done_bytes": self._last["total_bytes"], "eta_seconds": 0.0}
             self._show("done", receipt)
 
     def _show(self, state: str, message: str) -> None:

@@ -40,7 +40,7 @@ def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
         except lines.HelpRequest as request:
             print(request.text)  # noqa: T201 -- the answer to --help
         except GpuExtError as error:
-            raise _plain(error, redact(str(error))) from None
+            raise _plain(_redacted(error), redact(str(error))) from None
         except KeyboardInterrupt as interrupt:
             raise _plain(interrupt, "Cancelled; nothing was changed.") from None
         return None
@@ -57,7 +57,7 @@ def run(shell: InteractiveShell, spec: Spec, *, assigned: bool) -> Any:
     if not bound.verb.binds:
         return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
     name = _name(bound, arguments, namespace, assigned=assigned)
-    with ProgressDisplay(str(arguments[0])) as display:
+    with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
         value, receipt = load_named(*arguments, **keywords, name=name, report=display.update)
         if not assigned:
             namespace[name] = value
@@ -88,8 +88,17 @@ def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
         raise UsageError(f"{{{source}}}: {type(error).__name__}: {error}.", hint="Correct the expression.") from None
 
 
+def _redacted(error: GpuExtError) -> GpuExtError:
+    # The kernel sends the exception's own text beside the rendered line.
+    error.message, error.hint = redact(error.message), redact(error.hint)
+    error.args = (error.message,)
+    return error
+
+
 def _plain(error: BaseException, text: str) -> BaseException:
+    # IPython keeps the last error, and a traceback would keep the buffers of the load alive with it.
+    error.__context__ = None
     # IPython asks an exception for its own rendering first: one line, for what needs no traceback.
     kind = type(error).__name__.removesuffix("Error")
     error._render_traceback_ = lambda: [f"\x1b[31m{kind}\x1b[39m: {text}"]  # type: ignore[attr-defined]
-    return error
+    return error.with_traceback(None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import Any
 from uuid import uuid4
 
 from jupyter_server.base.handlers import APIHandler
@@ -30,9 +31,6 @@ from jupyter_gpu_ext.errors import (
 )
 from jupyter_gpu_ext.text import redact
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 # The most specific class of an error's family decides. A refusal by the provider is 424: 401 and 403 are
 # Jupyter's own, and would send the person to a login page.
 STATUS: dict[type[GpuExtError], int] = {
@@ -55,7 +53,14 @@ STATUS: dict[type[GpuExtError], int] = {
     GpuExtError: 500,
 }
 
-_HTTP_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+# What Jupyter Server and tornado refuse by themselves; their own texts may quote the request.
+_REFUSALS = {
+    400: ("bad_request", "The request is not of its form.", "See openapi.yaml."),
+    403: ("forbidden", "You are not signed in, or may not do this here.", "Sign in again, or ask the administrator."),
+    404: ("not_found", "There is no such page here.", "See openapi.yaml."),
+    405: ("method_not_allowed", "This page does not take that method.", "See openapi.yaml."),
+}
+_REFUSED = ("refused", "The server refused the request.", "The server's log has more.")
 
 
 class Handler(APIHandler):
@@ -64,24 +69,34 @@ class Handler(APIHandler):
     # An open panel polls; it must not keep an idle server from being culled.
     _track_activity = False
 
+    async def prepare(self) -> None:  # type: ignore[override]
+        """Refuse strangers before any method runs; a CORS preflight never says who asks."""
+        await super().prepare()
+        if self.current_user is None and self.request.method != "OPTIONS":
+            raise HTTPError(403)
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with our error, or with what tornado refused; never with a traceback."""
-        raised: tuple[type, BaseException, TracebackType] | None = kwargs.get("exc_info")
-        error = raised[1] if raised else None
+        error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, GpuExtError):
             self.set_status(status_of(error))
             self._answer(error.code, error.message, error.hint)
-        elif isinstance(error, HTTPError):
-            self._answer(_HTTP_CODES.get(status_code, "refused"), error.reason or self._reason, "")
+        elif error is None or isinstance(error, HTTPError):
+            self._answer(*_REFUSALS.get(status_code, _REFUSED))
         else:
-            mark = uuid4().hex[:8]
-            self.log.error("jupyter_gpu_ext error %s: %s", mark, type(error).__name__)
-            self._answer("internal", f"Something went wrong here (error {mark}).", "The server's log has more.")
+            message = f"Something went wrong here (error {self._log_surprise(error)})."
+            self._answer("internal", message, "The server's log has more.")
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log what is unexpected; a refusal with a sentence of its own needs no traceback."""
-        if not isinstance(value, GpuExtError):
+        """Log what tornado refused; an error of ours says all itself, a surprise is logged with its id."""
+        if isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
+
+    def _log_surprise(self, error: BaseException) -> str:
+        # A provider's exception may quote a URL with its signature.
+        mark = uuid4().hex[:8]
+        self.log.error("jupyter_gpu_ext error %s\n%s", mark, redact("".join(traceback.format_exception(error))))
+        return mark
 
     def _answer(self, code: str, message: str, hint: str) -> None:
         self.set_header("Content-Type", "application/json")
@@ -94,15 +109,17 @@ class Handler(APIHandler):
 
     def text_argument(self, name: str, default: str | None = None) -> str:
         """Return a query argument exactly as it was sent: spaces and control characters are part of a key."""
-        values = self.request.query_arguments.get(name, [])
+        values = self.text_arguments(name)
         if len(values) > 1:
             raise BadRequestError(f"{name} is given twice.", hint="Leave one.")
-        if not values:
-            if default is None:
-                raise BadRequestError(f"{name} is missing.", hint="See openapi.yaml.")
-            return default
+        if not values and default is None:
+            raise BadRequestError(f"{name} is missing.", hint="See openapi.yaml.")
+        return values[0] if values else str(default)
+
+    def text_arguments(self, name: str) -> list[str]:
+        """Return each value of a query argument that may be repeated, exactly as it was sent."""
         try:
-            return values[0].decode()
+            return [value.decode() for value in self.request.query_arguments.get(name, [])]
         except UnicodeDecodeError:
             raise BadRequestError(f"{name} is not UTF-8.", hint="Encode it as UTF-8.") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,35 +17,62 @@ if TYPE_CHECKING:
     from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
     from jupyter_server.services.sessions.sessionmanager import SessionManager
 
+logger = logging.getLogger(__name__)
+
 REQUEST = "jupyter_gpu_ext_request"
 REPLY = "jupyter_gpu_ext_reply"
 
+# A report waits this long for answers; a kernel that is slower is in the next one.
+_PATIENCE_SECONDS = 0.3
 _ANSWER_SECONDS = 1.0
 # However many panels are open, a kernel is asked this often at most.
 _FRESH_SECONDS = 1.0
 # A kernel without the extension logs an error a question: it is asked again only after it ran something,
 # and less and less often.
-_LONGEST_REST_SECONDS = 60.0
+_LONGEST_REST_SECONDS = 30.0
 _MISSES = 3
 _MOST_ROWS = 200
+# The largest whole number that a browser reads exactly.
+_MOST_BYTES = 2**53
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one kernel, and when to ask it again."""
+    """What is known of one run of a kernel, and when to ask it again."""
 
     client: AsyncKernelClient
+    run: object
     linked: bool = False
-    content: dict[str, Any] = field(default_factory=dict)
+    answered_once: bool = False
+    held: list[dict[str, Any]] = field(default_factory=list)
+    loads: list[dict[str, Any]] = field(default_factory=list)
     misses: int = 0
     asked_at: float = 0.0
     activity: object = None
+    asking: asyncio.Task[None] | None = None
 
     def is_due(self, now: float, activity: object) -> bool:
+        if self.asking is not None and not self.asking.done():
+            return False
         if self.linked or self.misses == 0:
             return True
         rest = min(2.0**self.misses, _LONGEST_REST_SECONDS)
-        return activity != self.activity and now - self.asked_at >= rest
+        return now - self.asked_at >= rest and (self.answered_once or activity != self.activity)
+
+    async def ask(self) -> None:
+        content = await _answer(self.client)
+        if content is not None:
+            self.linked, self.answered_once, self.misses = True, True, 0
+            self.held, self.loads = _rows(content.get("held"), _HELD), _rows(content.get("loads"), _LOADS)
+            return
+        self.misses += 1
+        if self.misses >= _MISSES:
+            self.linked, self.held, self.loads = False, [], []
+
+    def close(self) -> None:
+        if self.asking is not None:
+            self.asking.cancel()
+        self.client.stop_channels()
 
 
 class Kernels:
@@ -78,69 +106,69 @@ class Kernels:
 
     def close(self) -> None:
         """Close the channels to the kernels."""
-        for known in self._known.values():
-            known.client.stop_channels()
-        self._known.clear()
+        for identity in list(self._known):
+            self._known.pop(identity).close()
 
     async def _ask_all(self) -> list[dict[str, Any]]:
         identities = list(self._kernel_manager.list_kernel_ids())
         for gone in set(self._known) - set(identities):
-            self._known.pop(gone).client.stop_channels()
+            self._known.pop(gone).close()
         paths = await self._paths()
-        await asyncio.gather(*(self._ask(identity) for identity in identities))
+        asking = [task for task in map(self._ask, identities) if task is not None]
+        if asking:
+            await asyncio.wait(asking, timeout=_PATIENCE_SECONDS)
         return [self._row(identity, paths.get(identity, "")) for identity in identities if identity in self._known]
 
     async def _paths(self) -> dict[str, str]:
         sessions = await self._session_manager.list_sessions()  # type: ignore[no-untyped-call]
         return {one["kernel"]["id"]: str(one.get("path", "")) for one in sessions if one.get("kernel")}
 
-    async def _ask(self, identity: str) -> None:
+    def _ask(self, identity: str) -> asyncio.Task[None] | None:
         try:
-            kernel = self._kernel_manager.get_kernel(identity)
-        except KeyError:
-            return
-        if identity not in self._known:
-            client: Any = kernel.client()
-            self._known[identity] = _Known(client)
-        known, now = self._known[identity], time.monotonic()
-        activity = getattr(kernel, "last_activity", None)
-        if not known.is_due(now, activity):
-            return
-        known.asked_at, known.activity = now, activity
-        content = await _answer(known.client)
-        if content is not None:
-            known.linked, known.content, known.misses = True, content, 0
-            return
-        known.misses += 1
-        if known.misses >= _MISSES:
-            known.linked, known.content = False, {}
+            kernel: Any = self._kernel_manager.get_kernel(identity)
+            known = self._of_this_run(identity, kernel)
+        except Exception as error:  # noqa: BLE001 -- a kernel that starts or ends just now has no channel yet
+            logger.debug("kernel %s cannot be asked: %s", identity, type(error).__name__)
+            return None
+        now, activity = time.monotonic(), getattr(kernel, "last_activity", None)
+        if known.is_due(now, activity):
+            known.asked_at, known.activity = now, activity
+            known.asking = asyncio.create_task(known.ask())
+        return known.asking
+
+    def _of_this_run(self, identity: str, kernel: Any) -> _Known:
+        # A restarted kernel holds nothing, and may listen on other ports.
+        run = (tuple(kernel.ports), getattr(kernel.provisioner, "pid", None))
+        known = self._known.get(identity)
+        if known is None or known.run != run:
+            if known is not None:
+                self._known.pop(identity).close()
+            known = self._known[identity] = _Known(kernel.client(), run)
+        return known
 
     def _row(self, identity: str, path: str) -> dict[str, Any]:
         known = self._known[identity]
-        return {
-            "id": identity,
-            "path": path,
-            "linked": known.linked,
-            "held": _rows(known.content.get("held"), _HELD),
-            "loads": _rows(known.content.get("loads"), _LOADS),
-        }
+        return {"id": identity, "path": path, "linked": known.linked, "held": known.held, "loads": known.loads}
 
 
 async def _answer(client: AsyncKernelClient) -> dict[str, Any] | None:
-    channel = client.control_channel
-    if not channel.is_alive():
-        channel.start()
-    question = client.session.msg(REQUEST, {})
-    channel.send(question)
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            while True:
-                reply = await channel.get_msg()
-                if reply["parent_header"].get("msg_id") == question["header"]["msg_id"]:
-                    content = reply["content"]
-                    return content if reply["header"]["msg_type"] == REPLY and isinstance(content, dict) else None
-    except TimeoutError:
+            content = await _exchange(client)
+    except Exception as error:  # noqa: BLE001 -- whatever a kernel sends, it is its own row that is missing
+        logger.debug("a kernel did not answer: %s", type(error).__name__)
         return None
+    return content if isinstance(content, dict) else None
+
+
+async def _exchange(client: AsyncKernelClient) -> Any:
+    channel = client.control_channel
+    question = client.session.msg(REQUEST, {})
+    channel.send(question)
+    while True:
+        reply = await channel.get_msg()
+        if reply["parent_header"].get("msg_id") == question["header"]["msg_id"]:
+            return reply["content"] if reply["header"]["msg_type"] == REPLY else None
 
 
 # A kernel runs whatever its person likes: what it says is checked like a stranger's words.
@@ -151,9 +179,11 @@ _LOADS: dict[str, tuple[type, ...]] = {"name": (str,), "url": (str,), "device": 
 def _rows(found: Any, shape: Mapping[str, tuple[type, ...]]) -> list[dict[str, Any]]:
     rows = found[:_MOST_ROWS] if isinstance(found, list) else []
     return [
-        {key: redact(row[key][:4096]) if isinstance(row[key], str) else row[key] for key in shape}
+        {key: redact(said[:4096]) if isinstance(said := row.get(key), str) else said for key in shape}
         for row in rows
-        if isinstance(row, dict) and all(type(row.get(key)) in kinds for key, kinds in shape.items())
+        if isinstance(row, dict)
+        and all(type(row.get(key)) in kinds for key, kinds in shape.items())
+        and 0 <= row["bytes"] <= _MOST_BYTES
     ]
 
 

@@ -43,7 +43,7 @@ class ListHandler(Handler):
         page = list_page(
             connection,
             self.text_argument("prefix", ""),
-            token=self.text_argument("token", "") or None,
+            token=self.text_argument("page_token", "") or None,
             limit=self.integer_argument("limit", USUAL, most=MOST),
         )
         self.send(page_json(await LOOP.call(page)))

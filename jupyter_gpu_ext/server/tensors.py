@@ -15,7 +15,7 @@ from jupyter_gpu_ext.storage.url import check_key
 from jupyter_gpu_ext.tensors.api import read_info, read_plan
 from jupyter_gpu_ext.tensors.header import SERVER_MOST_BYTES
 
-_MOST_KEYS = 1000
+_MOST_KEYS = 500
 
 
 class _ObjectHandler(Handler):
@@ -47,10 +47,10 @@ class PlanHandler(_ObjectHandler):
         self.send((await LOOP.call(plan)).to_json())
 
     def _keys(self) -> list[str]:
-        raw = self.request.query_arguments.get("keys", [])
-        if len(raw) > _MOST_KEYS:
+        keys = self.text_arguments("keys")
+        if len(keys) > _MOST_KEYS:
             raise BadRequestError(f"More than {_MOST_KEYS} keys.", hint="Use globs.")
-        return [key.decode(errors="replace") for key in raw]
+        return keys
 
 
 def routes() -> list[tuple[str, type[Handler], dict[str, Any]]]:

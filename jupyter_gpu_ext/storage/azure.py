@@ -67,10 +67,9 @@ class AzureBackend:
     async def first(self, key: str, length: int) -> tuple[bytes, Version]:
         """Return the first bytes and the version, in one request (two for an empty blob)."""
         with translated(self._connection, key):
-            if _REWRITTEN.search(key):
-                reply = await self._blob(key).download_blob(offset=0, length=length)
-                data: bytes = await reply.readall()
-                return data, Version(int(reply.properties.size), _etag(reply.properties.etag))
+            if _REWRITTEN.search(self._place(key)[1]):
+                data, found = await self._literally(key, offset=0, length=length)
+                return data, Version(_whole_size(found), _etag(found.etag))
             try:
                 return await self._first_range(key, length)
             except Exception as error:
@@ -109,20 +108,22 @@ class AzureBackend:
         import obstore
         from azure.core import MatchConditions
 
-        if _REWRITTEN.search(key):
-            reply = await self._blob(key).download_blob(
-                offset=start,
-                length=stop - start,
-                etag=version.etag,
-                match_condition=MatchConditions.IfNotModified,
-            )
-            return memoryview(await reply.readall())
+        if _REWRITTEN.search(self._place(key)[1]):
+            condition: Any = {"etag": version.etag, "match_condition": MatchConditions.IfNotModified}
+            return memoryview((await self._literally(key, offset=start, length=stop - start, **condition))[0])
         store, path = self._store(key)
         options: Any = {"range": (start, stop), "if_match": version.etag}
         answer = await obstore.get_async(store, path, options=options)
         if answer.range != (start, stop):
             raise BadStorageReplyError(f"{printable(key)!r}: another range came.", hint="Run it again.")
         return memoryview(await answer.bytes_async())
+
+    async def _literally(self, key: str, **options: Any) -> tuple[bytes, Any]:
+        # A client of its own: a cancelled download of the SDK keeps its socket, closing the client closes it.
+        container, path = self._names(key)
+        async with self._open_client() as service:
+            reply = await service.get_blob_client(container, path).download_blob(**options)
+            return await reply.readall(), reply.properties
 
     async def _changed(self, key: str, version: Version) -> ObjectChangedError:
         now = await self.head(key)
@@ -146,16 +147,17 @@ class AzureBackend:
         name, _, below = key.partition("/")
         return name, below
 
-    def _blob(self, key: str) -> BlobClient:
+    def _names(self, key: str) -> tuple[str, str]:
         container, path = self._place(key)
         if not container or not path:
             raise BadRequestError(f"{printable(key)!r} names no blob.", hint="Write connection://container/key.")
-        return self._client().get_blob_client(container, path)
+        return container, path
+
+    def _blob(self, key: str) -> BlobClient:
+        return self._client().get_blob_client(*self._names(key))
 
     def _store(self, key: str) -> tuple[AzureStore, str]:
-        container, path = self._place(key)
-        if not container or not path:
-            raise BadRequestError(f"{printable(key)!r} names no blob.", hint="Write connection://container/key.")
+        container, path = self._names(key)
         if container not in self._stores:
             self._stores[container] = self._open_store(container)
         return self._stores[container], path
@@ -188,19 +190,26 @@ class AzureBackend:
 
     def _client(self) -> BlobServiceClient:
         if self._service is None:
-            from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
-
-            self._service = BlobServiceClient(
-                self._endpoint(),
-                credential=self._secret.reveal() if self._secret else None,
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_STALL_SECONDS,
-                # The SDK's own first wait is 15 s.
-                retry_policy=ExponentialRetry(
-                    initial_backoff=1, increment_base=2, retry_total=3, random_jitter_range=1
-                ),
-            )
+            self._service = self._open_client()
         return self._service
+
+    def _open_client(self) -> BlobServiceClient:
+        from azure.core.credentials import AzureNamedKeyCredential
+        from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
+
+        # With the name: from an endpoint of its own kind the client cannot tell it.
+        key = AzureNamedKeyCredential(self._connection.account, self._secret.reveal()) if self._secret else None
+        return BlobServiceClient(
+            self._endpoint(),
+            credential=key,
+            permit_redirects=False,
+            connection_timeout=_CONNECT_SECONDS,
+            read_timeout=_STALL_SECONDS,
+            # The SDK's own first wait is 15 s; these are 2, 4 and 8 s, and one for a connection that fails.
+            retry_policy=ExponentialRetry(
+                initial_backoff=0, increment_base=2, retry_total=3, retry_connect=1, random_jitter_range=1
+            ),
+        )
 
     def _endpoint(self) -> str:
         return self._connection.endpoint or f"https://{self._connection.account}.blob.core.windows.net"
@@ -233,6 +242,11 @@ def _object(key: str, item: Any) -> Entry:
         tier=tier,
         unreadable="archived: cannot be read" if tier == "Archive" else _unaddressable(key),
     )
+
+
+def _whole_size(properties: Any) -> int:
+    # Of a range's reply `size` is the range's; the whole stands at the end of 'bytes 0-9/1234'.
+    return int((properties.content_range or "").rpartition("/")[2] or properties.size)
 
 
 def _marker(pages: Any) -> str | None:

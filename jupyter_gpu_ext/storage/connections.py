@@ -41,6 +41,8 @@ PROTOCOLS = frozenset(
 # fmt: on
 
 _NAME = re.compile(r"[a-z][a-z0-9-]+")
+_VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,63}")
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 _ROOT = re.compile(r"(az|abfs|abfss)://(?P<path>.*)")
 CREDENTIALS = ("account-key", "anonymous")
 
@@ -101,6 +103,10 @@ class Registry:
             raise self.problems[name]
         if name in self.connections:
             return self.connections[name]
+        for path in self.files:
+            # The connection may well stand in the file that could not be read.
+            if str(path) in self.problems:
+                raise self.problems[str(path)]
         known = ", ".join(self.connections) or "none yet"
         raise NotFoundError(
             f"There is no connection {name!r} (connections: {known}).",
@@ -158,7 +164,7 @@ def check(name: str, entry: Any, path: Path) -> Connection:
     """
     if not _NAME.fullmatch(name) or name in PROTOCOLS:
         raise BadRequestError(
-            f"{name!r} cannot name a connection.",
+            f"{redact(name)!r} cannot name a connection.",
             hint="Use lower-case letters, digits and '-', two characters at least, and no protocol's name.",
         )
     if not isinstance(entry, dict) or not isinstance(entry.get("root"), str):
@@ -181,7 +187,7 @@ def _check_azure(connection: Connection, path: Path) -> None:
             f"Connection {connection.name!r} says no credential that is known: {redact(connection.credential)!r}.",
             hint=f"Set credential in {path} to one of: {', '.join(CREDENTIALS)}.",
         )
-    if not connection.account:
+    if not _ACCOUNT.fullmatch(connection.account):
         raise BadRequestError(f"Connection {connection.name!r} names no account.", hint=f'Add account = "…" to {path}.')
     if connection.endpoint and not re.fullmatch(r"https?://[^\s?#@]+", connection.endpoint):
         raise BadRequestError(
@@ -207,6 +213,12 @@ def _check_fields(name: str, entry: dict[str, Any], path: Path) -> None:
             f"Connection {name!r} holds a secret in the file itself.",
             hint='Move it away and name its place: secret = "env:NAME" or secret = "file:/path" (mode 0600).',
         )
+    # A message shows the place of a secret, so the place must not be the secret.
+    if secret.startswith("env:") and not _VARIABLE.fullmatch(secret):
+        raise BadRequestError(
+            f"Connection {name!r} names no environment variable in secret.",
+            hint='For example secret = "env:WEIGHTS_KEY": the variable\'s name, not its value.',
+        )
 
 
 def _entries(path: Path, problems: dict[str, GpuExtError]) -> list[tuple[str, Any]]:
@@ -218,4 +230,7 @@ def _entries(path: Path, problems: dict[str, GpuExtError]) -> list[tuple[str, An
         reason = f"not valid TOML {place.group() if place else ''}".strip()
         problems[str(path)] = BadRequestError(f"{path} cannot be read: {reason}.", hint="Correct the file.")
         return []
-    return list(tables.items()) if isinstance(tables, dict) else []
+    if not isinstance(tables, dict):
+        problems[str(path)] = BadRequestError(f"{path}: connections is no table.", hint="Write [connections.NAME].")
+        return []
+    return list(tables.items())

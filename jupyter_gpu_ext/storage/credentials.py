@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import NoCredentialError
+from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +58,15 @@ def find_secret(connection: Connection, environ: Mapping[str, str] = os.environ)
             f"Connection {connection.name!r} names no secret.",
             hint='Add secret = "env:NAME" or secret = "file:/path" to it.',
         )
-    return _from_environment(connection, place, environ) if kind == "env" else _from_file(connection, Path(place))
+    found = _from_environment(connection, place, environ) if kind == "env" else _from_file(connection, Path(place))
+    try:
+        base64.b64decode(found.reveal(), validate=True)
+    except ValueError:
+        raise NoCredentialError(
+            f"What connection {connection.name!r} finds in {redact(connection.secret)} is no account key.",
+            hint="An account key is a text of 88 characters that ends with ==; copy all of it.",
+        ) from None
+    return found
 
 
 def _from_environment(connection: Connection, name: str, environ: Mapping[str, str]) -> Secret:
@@ -74,7 +84,7 @@ def _from_file(connection: Connection, path: Path) -> Secret:
         value = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         raise NoCredentialError(
-            f"Connection {connection.name!r} takes its secret from {path}, which cannot be read.",
+            f"Connection {connection.name!r} takes its secret from {redact(str(path))}, which cannot be read.",
             hint="Write the secret there and set its mode to 0600.",
         ) from None
     if mode & 0o077:

@@ -17,13 +17,14 @@ from jupyter_gpu_ext.errors import (
     ExpiredError,
     GpuExtError,
     NotFoundError,
+    NotInstalledError,
     ObjectChangedError,
     RangeError,
     StorageTimeoutError,
     ThrottledError,
     UnreachableError,
 )
-from jupyter_gpu_ext.text import printable
+from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ def translated(connection: Connection, key: str) -> Iterator[None]:
 
 def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
     """Return our error for a client's exception."""
+    if isinstance(error, ImportError):
+        return NotInstalledError(f"A package is missing: {error.name}.", hint="pip install jupyter_gpu_ext again.")
     text = str(error)
     status = getattr(error, "status_code", None) or _number(_STATUS.search(text))
     code = getattr(error, "error_code", None) or _first(_CODE.search(text))
@@ -76,7 +79,7 @@ def from_status(connection: Connection, key: str, status: int, code: str) -> Gpu
 
     Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
     """
-    shown = f"{connection.name}://{printable(key)}"
+    shown = f"{connection.name}://{printable(redact(key))}"
     detail = f" ({code})" if code else ""
     match status:
         case 404 if code == "ContainerNotFound":

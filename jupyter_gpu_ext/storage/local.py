@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,12 +65,14 @@ class LocalBackend:
             with os.scandir(self._path(prefix)) as found:
                 items = sorted(((item.name, item) for item in found), key=lambda pair: pair[0])
             later = [item for name, item in items if marker is None or name > marker]
-            entries = tuple(_entry(prefix, item) for item in later[:limit])
+            root = self._root.resolve()
+            entries = tuple(_entry(prefix, item, root) for item in later[:limit])
             return RawPage(entries, later[limit - 1].name if len(later) > limit else None)
 
     def _head(self, key: str) -> Entry:
         with self._translated(key):
-            found = self._path(key).stat()
+            with self._opened(key) as file:
+                found = os.fstat(file)
             return Entry(
                 kind="object",
                 name=key.rpartition("/")[2],
@@ -83,23 +86,32 @@ class LocalBackend:
         with self._translated(key), self._opened(key) as file:
             found = os.fstat(file)
             data = bytearray(min(length, found.st_size))
-            _fill(file, 0, memoryview(data))
+            if not _fill(file, 0, memoryview(data)):
+                raise BadStorageReplyError(f"{self._shown(key)} shrank while it was read.", hint="Run it again.")
             return bytes(data), Version(found.st_size, _etag(found))
 
     def _read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
         with self._translated(key), self._opened(key) as file:
-            _fill(file, start, out)
+            whole = _fill(file, start, out)
             now = _etag(os.fstat(file))
         if now != version.etag:
             raise ObjectChangedError(
                 f"{self._shown(key)} was replaced while it was read: {version.etag} before, {now} now.",
                 hint="Run it again.",
             )
+        if not whole:
+            raise BadStorageReplyError(f"{self._shown(key)} ends before the range that was asked for.")
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[int]:
-        file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK a named pipe would wait for its writer.
+        file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            mode = os.fstat(file).st_mode
+            if stat.S_ISDIR(mode) or key.endswith("/"):
+                raise IsADirectoryError
+            if not stat.S_ISREG(mode):
+                raise BadRequestError(f"{self._shown(key)} is a device or a pipe.", hint="Name a file.")
             yield file
         finally:
             os.close(file)
@@ -136,9 +148,16 @@ class LocalBackend:
             raise UnreachableError(f"{shown} cannot be read ({error.strerror}).", hint="Check the mount.") from None
 
 
-def _entry(prefix: str, item: os.DirEntry[str]) -> Entry:
+def _entry(prefix: str, item: os.DirEntry[str], root: Path) -> Entry:
     try:
         item.name.encode()
+        if item.is_symlink() and not Path(item.path).resolve().is_relative_to(root):
+            return Entry(
+                kind="object",
+                name=item.name,
+                key=prefix + item.name,
+                unreadable="a link that leads out of the connection",
+            )
         found = item.stat()
         if item.is_dir():
             return Entry(kind="folder", name=item.name, key=f"{prefix}{item.name}/")
@@ -161,10 +180,11 @@ def _etag(found: os.stat_result) -> str:
     return f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
 
 
-def _fill(file: int, start: int, out: memoryview) -> None:
+def _fill(file: int, start: int, out: memoryview) -> bool:
     done = 0
     while done < len(out):
         count = os.preadv(file, [out[done:]], start + done)
         if count == 0:
-            raise BadStorageReplyError("The file ended before the range that was asked for.", hint="Run it again.")
+            return False
         done += count
+    return True

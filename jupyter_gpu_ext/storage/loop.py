@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,8 +17,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # How long an interrupted caller waits for its task to clean up before it goes on without it.
-_CANCEL_SECONDS = 1.0
+_CANCEL_SECONDS = 0.5
 _TICK_SECONDS = 0.2
+
+
+class _Job(Generic[T]):
+    """Work that can be stopped whether or not it has begun."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.ended = threading.Event()
+        self._work = work
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped = False
+
+    async def run(self) -> T:
+        self._task = asyncio.current_task()
+        try:
+            if self._stopped:
+                self._work.close()
+                raise asyncio.CancelledError
+            return await self._work
+        finally:
+            self.ended.set()
+
+    def stop(self) -> None:
+        """Cancel the work; to be called on the loop."""
+        self._stopped = True
+        if self._task is None:
+            self.ended.set()
+        else:
+            self._task.cancel()
 
 
 class IOLoop:
@@ -49,14 +77,16 @@ class IOLoop:
         if threading.current_thread().name == _THREAD_NAME:
             work.close()
             raise RuntimeError("a blocking call on the I/O loop would wait for itself")
-        future = self.submit(work)
+        job = _Job(work)
         try:
+            # An interrupt may fall into this very line, when the work runs but its future is not here yet.
+            future = self.submit(job.run())
             while tick is not None and not wait([future], timeout=_TICK_SECONDS).done:
                 tick()
             return future.result()
         except BaseException:
-            if future.cancel():
-                wait([future], timeout=_CANCEL_SECONDS)
+            self._running().call_soon_threadsafe(job.stop)
+            job.ended.wait(_CANCEL_SECONDS)
             raise
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:

@@ -24,9 +24,9 @@ class ByteRange:
 
 
 def coalesce(ranges: Iterable[ByteRange], *, gap_bytes: int) -> list[ByteRange]:
-    """Return the ranges in order, those merged that lie within `gap_bytes` of each other."""
+    """Return the ranges in order, those merged that lie within `gap_bytes` of each other, empty ones left out."""
     merged: list[ByteRange] = []
-    for one in sorted(ranges):
+    for one in sorted(one for one in ranges if one.size_bytes):
         if merged and one.start - merged[-1].stop <= gap_bytes:
             merged[-1] = ByteRange(merged[-1].start, max(merged[-1].stop, one.stop))
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.errors import TensorFormatError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import resolve
+from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.models import Backend, Version
@@ -39,6 +40,11 @@ class Reader:
         self._backend = backend
         self._key = key
 
+    @property
+    def shown(self) -> str:
+        """The URL for messages: on one line, a pasted signature cut out."""
+        return printable(redact(str(self.url)))
+
     async def read_into(self, start: int, out: memoryview) -> None:
         """Fill `out` with the bytes from `start` on.
 
@@ -61,7 +67,7 @@ class Reader:
         """
         if not 0 <= start <= stop <= self.version.size_bytes:
             raise TensorFormatError(
-                f"{self.url} points to bytes that it does not have: it is cut off or damaged.",
+                f"{self.shown} points to bytes that it does not have: it is cut off or damaged.",
                 hint="Write or copy the file again.",
             )
         if stop <= len(self.head):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_gpu_ext.errors import BadRequestError
-from jupyter_gpu_ext.text import printable
+from jupyter_gpu_ext.text import redact
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _LONGEST_KEY = 4096
@@ -42,7 +42,7 @@ def parse(text: str | os.PathLike[str]) -> ObjectURL:
     scheme, separator, key = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise BadRequestError(
-            f"{printable(text)!r} is not an object URL.",
+            f"{redact(text[:200])!r} is not an object URL.",
             hint="Write connection://key (`%blob ls` shows the connections), or a path that starts with / or ./",
         )
     check_key(key)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 40
 _LISTED = 5000
+_NAME_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,12 @@ class Info:
     def __str__(self) -> str:
         tensors = self.file.tensors
         rows = [
-            (printable(name), one.dtype, " × ".join(map(str, one.shape)) or "scalar", format_bytes(one.size_bytes))
+            (
+                printable(name[:_NAME_CHARS]),
+                one.dtype,
+                " × ".join(map(str, one.shape)) or "scalar",
+                format_bytes(one.size_bytes),
+            )
             for name, one in list(tensors.items())[:_SHOWN]
         ]
         lines = [

@@ -49,15 +49,15 @@ async def read_header(reader: Reader, *, most_bytes: int = MOST_BYTES) -> Tensor
         When the file is empty, cut off, damaged, or needs code.
     """
     if reader.version.size_bytes == 0:
-        raise TensorFormatError(f"{reader.url} is empty.", hint="Upload it again.")
+        raise TensorFormatError(f"{reader.shown} is empty.", hint="Upload it again.")
     for one in _FORMATS:
         if one.sniff(reader.head):
             return await one.read_header(reader, most_bytes=most_bytes)
     start = reader.head.lstrip()
     for mark, what, hint in _KNOWN_BY_SIGHT:
         if start.startswith(mark):
-            raise UnsupportedFormatError(f"{reader.url} is {what}.", hint=hint)
+            raise UnsupportedFormatError(f"{reader.shown} is {what}.", hint=hint)
     raise UnsupportedFormatError(
-        f"{reader.url} is no tensor file that is read here.",
+        f"{reader.shown} is no tensor file that is read here.",
         hint="What is read: .pt, .pth, .bin, .ckpt of torch.save, and .safetensors.",
     )

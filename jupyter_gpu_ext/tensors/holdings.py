@@ -52,8 +52,7 @@ class Holdings:
         return {
             "held": [*_by_loads(loads), *_by_torch()],
             "loads": [
-                {"name": one.name, "url": one.url, "device": one.target.meter, "bytes": one.held_bytes}
-                for one in loads
+                {"name": one.name, "url": one.url, "device": one.target.meter, "bytes": one.held_bytes} for one in loads
             ],
         }
 

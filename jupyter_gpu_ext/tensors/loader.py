@@ -92,13 +92,15 @@ def load_named(
     name : str
         What the value will be called, for those who ask what is held.
     report : callable
-        Called with the progress five times a second, in the caller's thread.
+        Called with the progress five times a second, in the caller's thread; a total of 0 means that the
+        header is being read.
     """
-    started = time.monotonic()
     if importlib.util.find_spec("torch") is None:
         raise NotInstalledError("Loading needs torch, which this kernel does not have.", hint="%pip install torch")
     target = find_target(device)
-    reader, file = LOOP.run(_open(str(url)))
+    # Importing torch is over by now, and is no part of the load.
+    started = time.monotonic()
+    reader, file = LOOP.run(_open(str(url)), tick=lambda: report(Progress(total_bytes=0)))
     plan = make_plan(file, keys)
     check_fit(target, plan.bytes_used, printable(file.url))
     value = _fetch(reader, file, plan, target, whole=not keys, name=name, report=report)

@@ -113,12 +113,23 @@ def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size
             raise _bad(url, name, "has no data in the file")
         if min(one.shape, default=0) < 0 or min(one.stride, default=0) < 0 or len(one.shape) != len(one.stride):
             raise _bad(url, name, "has a shape that cannot be")
+        # torch counts in 64 bits, and one size of 0 does not make the others harmless.
+        if _span(one) >= 2**63 or len(one.shape) > 64:
+            raise _bad(url, name, "has a shape that cannot be")
+        if one.requires_grad and not one.dtype.startswith(("float", "bfloat", "complex")):
+            raise _bad(url, name, f"asks for a gradient, which {one.dtype} cannot have")
         start, stop = one.extent
         if start < 0 or stop > storages[one.storage].size_bytes:
             raise _bad(url, name, "reaches outside its data")
         # A stride of 0 repeats elements; far beyond the file's own size that is a bomb, not a view.
         if one.size_bytes > max(size_bytes * 64, _LEAST_BOMB):
             raise _bad(url, name, f"claims {one.size_bytes:,} bytes, the file has {size_bytes:,}")
+
+
+def _span(one: Tensor) -> int:
+    elements = math.prod(max(size, 1) for size in one.shape)
+    reach = sum(max(size, 1) * step for size, step in zip(one.shape, one.stride, strict=True))
+    return (elements + reach + abs(one.offset)) * ITEM_BYTES[one.dtype]
 
 
 def _bad(url: str, name: str, what: str) -> TensorFormatError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage.ranges import ByteRange, coalesce, split
+from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ _MOST_RANGE_BYTES = 8 << 20
 # Bytes read for nothing, as a share of those used, that fewer requests are worth.
 _WASTE = 0.04
 _GAPS = (1 << 20, 64 << 10, 4 << 10, 512, 0)
+# The widest element: views of several types over one storage keep their offsets whole.
+_WIDEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,10 @@ def choose(file: TensorFile, keys: Sequence[str]) -> dict[str, Tensor]:
     unwanted = [key[1:] for key in keys if key.startswith("!")]
     chosen = {name: one for name, one in file.tensors.items() if _match(name, wanted) and not _match(name, unwanted)}
     if not chosen and keys:
-        some = ", ".join(list(file.tensors)[:5]) or "none"
+        some = ", ".join(printable(name[:80]) for name in list(file.tensors)[:5]) or "none"
         raise BadRequestError(
-            f"No tensor of {file.url} matches {' '.join(keys)}.", hint=f"Its {len(file.tensors)} names: {some} …"
+            f"No tensor of {printable(file.url)} matches {printable(' '.join(keys)[:200])}.",
+            hint=f"Its {len(file.tensors)} names: {some} …",
         )
     return chosen
 
@@ -106,6 +110,7 @@ def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
     spans: dict[str, ByteRange] = {}
     for one in tensors.values():
         start, stop = one.extent
+        start -= start % _WIDEST
         known = spans.get(one.storage, ByteRange(start, stop))
         spans[one.storage] = ByteRange(min(start, known.start), max(stop, known.stop))
     return spans
@@ -125,7 +130,8 @@ def _assign(ranges: list[ByteRange], sources: Mapping[str, ByteRange]) -> Iterab
         while first < len(ordered) and ordered[first][1].stop <= one.start:
             first += 1
         parts = []
-        for key, source in ordered[first:]:
+        for at in range(first, len(ordered)):
+            key, source = ordered[at]
             if source.start >= one.stop:
                 break
             piece = ByteRange(max(source.start, one.start), min(source.stop, one.stop))

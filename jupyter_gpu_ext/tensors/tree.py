@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_gpu_ext.errors import TensorFormatError
-from jupyter_gpu_ext.tensors.models import Tensor
+from jupyter_gpu_ext.tensors.models import MOST_TENSORS, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _DEEPEST = 100
+# A list that holds one list twice, and so on a hundred deep, has 2**100 leaves.
+_MOST_NODES = 4_000_000
+_MOST_NAME_CHARS = 64 << 20
+_PLAIN = (type(None), bool, int, float, complex, str, bytes)
+
+# The keys from a leaf up to the top; a name is only written out where a tensor is.
+_Path = tuple["_Path", Any] | tuple[()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +38,61 @@ def flatten(tree: Any) -> dict[str, Tensor]:
     Raises
     ------
     TensorFormatError
-        For containers nested deeper than any library writes.
+        For containers deeper or larger than any library writes, and for leaves that are no data.
     """
     found: dict[str, Tensor] = {}
-    for name, leaf in _leaves(tree, "", 0):
-        twins = 1
-        unique = name
+    used: Counter[str] = Counter()
+    room = _MOST_NAME_CHARS
+    for path, leaf in _Walk().leaves(tree, (), 0):
+        name = unique = _name(path)
         while unique in found:
-            twins += 1
-            unique = f"{name}#{twins}"
+            # Counted a name, so that many twins are not tried one after the other.
+            used[name] += 1
+            unique = f"{name}#{used[name] + 1}"
         found[unique] = leaf
+        room -= len(unique)
+        if len(found) > MOST_TENSORS or room < 0:
+            raise _strange(f"It declares more than {MOST_TENSORS:,} tensors, or names too long to keep.")
     return found
 
 
-def _leaves(node: Any, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:
-    if depth > _DEEPEST:
-        raise TensorFormatError("The containers inside are nested too deeply.", hint="This is no checkpoint.")
-    if isinstance(node, Tensor):
-        yield name or "value", node
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            yield from _leaves(value, f"{name}.{key}" if name else str(key), depth + 1)
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _leaves(value, f"{name}.{index}" if name else str(index), depth + 1)
+class _Walk:
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def leaves(self, node: Any, path: _Path, depth: int) -> Iterator[tuple[_Path, Tensor]]:
+        self._nodes += 1
+        if depth > _DEEPEST or self._nodes > _MOST_NODES:
+            raise _strange("The containers inside are nested too deeply.")
+        if isinstance(node, Tensor):
+            yield path, node
+        elif isinstance(node, (dict, list, tuple)):
+            for key, value in _items(node):
+                yield from self.leaves(value, (path, key), depth + 1)
+        elif isinstance(node, (set, frozenset)):
+            if any(isinstance(item, Tensor) for item in node):
+                raise _strange("It holds a set of tensors, which have no names.")
+        elif not isinstance(node, (*_PLAIN, Value)):
+            raise _strange("It holds a bare storage or a function, where only data can stand.")
+
+
+def _items(node: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterable[tuple[Any, Any]]:
+    if not isinstance(node, dict):
+        return enumerate(node)
+    # A module's state_dict has an attribute, its table of versions.
+    return [*node.items(), *vars(node).items()] if isinstance(node, OrderedDict) else node.items()
+
+
+def _name(path: _Path) -> str:
+    keys = []
+    while path:
+        path, key = path
+        keys.append(str(key))
+    return ".".join(reversed(keys)) or "value"
+
+
+def _strange(message: str) -> TensorFormatError:
+    return TensorFormatError(message, hint="This is no checkpoint.")
 
 
 def replace(tree: Any, change: Callable[[Any], Any]) -> Any:
@@ -68,7 +106,7 @@ class _Copy:
         self._done: dict[int, Any] = {}
 
     def of(self, node: Any) -> Any:
-        if not isinstance(node, (Tensor, Value, dict, list, tuple)):
+        if isinstance(node, _PLAIN):
             return node
         if id(node) not in self._done:
             self._done[id(node)] = self._fresh(node)
@@ -77,15 +115,15 @@ class _Copy:
     def _fresh(self, node: Any) -> Any:
         if isinstance(node, (Tensor, Value)):
             return self._change(node)
-        if isinstance(node, tuple):
-            return tuple(self.of(item) for item in node)
+        if isinstance(node, (tuple, set, frozenset)):
+            return type(node)(self.of(item) for item in node)
         copy: Any = OrderedDict() if isinstance(node, OrderedDict) else type(node)()
         # Known before its items are, in case one of them is the container itself.
         self._done[id(node)] = copy
         if isinstance(node, list):
             copy.extend(self.of(item) for item in node)
         else:
-            copy.update((key, self.of(value)) for key, value in node.items())
+            copy.update((self.of(key), self.of(value)) for key, value in node.items())
             if isinstance(node, OrderedDict):
-                vars(copy).update(vars(node))
+                vars(copy).update((key, self.of(value)) for key, value in vars(node).items())
         return copy

@@ -144,7 +144,7 @@ export class Api {
       connection,
       prefix,
       limit,
-      ...(token === null ? {} : { token })
+      ...(token === null ? {} : { page_token: token })
     });
   }
 

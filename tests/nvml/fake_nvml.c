@@ -115,6 +115,8 @@ static int give_text(const char *key, int device, const char *otherwise, char *b
 
 int nvmlInitWithFlags(unsigned flags) {
     (void)flags;
+    /* The library stays loaded when a test is over; the tests after it have no driver again. */
+    if (getenv("FAKE_NVML") == NULL) return 12;
     int code = enter("nvmlInitWithFlags", NO_DEVICE);
     if (code == SUCCESS) init_count++;
     return code;

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickletools
 from collections import OrderedDict
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,10 @@ from jupyter_gpu_ext.errors import TensorFormatError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_MOST_STEPS = 20_000_000
+# A step costs 1, a container more, a call what it copies: a short pickle can have one long list copied a
+# million times. 200,000 tensors need about 10 million.
+_MOST_WORK = 20_000_000
+_CONTAINER_WORK = 10
 _MARK = object()
 _IGNORED = frozenset({"PROTO", "FRAME"})
 _EMPTY: Mapping[str, Callable[[], Any]] = {
@@ -47,6 +51,24 @@ class Global:
 
 class Opaque:
     """The result of a call that is not in the table; it only keeps the reading going."""
+
+
+def check_key(key: Any) -> Any:
+    """Return `key` when it can go into a dict or a set at little cost, else raise ValueError.
+
+    Hashing tuples of tuples takes forever without a word, and integers can be chosen to have one hash.
+    """
+    rest, seen = [key], 0
+    while rest:
+        one = rest.pop()
+        seen += 1
+        if isinstance(one, tuple) and len(one) <= 64:
+            rest += one
+        elif isinstance(one, (tuple, frozenset)) or (isinstance(one, int) and abs(one) >= 2**64):
+            raise ValueError
+        if seen > 256:
+            raise ValueError
+    return key
 
 
 class Machine:
@@ -78,6 +100,7 @@ class Machine:
         self._load = load
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._work = 0
         self.unknown: dict[str, None] = {}
 
     def run(self, data: bytes) -> Any:
@@ -89,20 +112,25 @@ class Machine:
             When the bytes are no pickle, or use what plain data does not need.
         """
         try:
-            for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            for opcode, argument, _ in pickletools.genops(data):
                 if opcode.name == "STOP":
                     return self._stack.pop()
+                self._spend(1)
                 self._step(opcode.name, argument)
-                if step > _MOST_STEPS:
-                    break
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise TensorFormatError("The pickle inside is not readable.") from error
         raise TensorFormatError("The pickle inside has no end.")
+
+    def _spend(self, work: int) -> None:
+        self._work += work
+        if self._work > _MOST_WORK:
+            raise TensorFormatError("The pickle inside has more steps than a checkpoint needs.")
 
     def _step(self, name: str, argument: Any) -> None:
         if name in _VALUES:
             self._stack.append(argument)
         elif name in _EMPTY:
+            self._spend(_CONTAINER_WORK)
             self._stack.append(_EMPTY[name]())
         elif name not in _IGNORED:
             self._do(name, argument)
@@ -129,11 +157,14 @@ class Machine:
             case "ADDITEMS":
                 self._add(self._since_mark())
             case "FROZENSET":
-                stack.append(frozenset(self._since_mark()))
+                stack.append(frozenset(map(check_key, self._since_mark())))
             case "GLOBAL":
                 self._find(argument.replace(" ", ".", 1))
             case "STACK_GLOBAL":
-                self._find("{}.{}".format(*self._pop(2)))
+                module, attribute = self._pop(2)
+                if not isinstance(module, str) or not isinstance(attribute, str):
+                    raise TypeError
+                self._find(f"{module}.{attribute}")
             case "BINPERSID":
                 stack.append(self._load(stack.pop()))
             case "REDUCE" | "NEWOBJ":
@@ -164,8 +195,9 @@ class Machine:
         self._stack.append(self._constants.get(name, Global(name)))
 
     def _call(self, function: Any, arguments: Any) -> None:
-        if not isinstance(arguments, tuple):
+        if not isinstance(arguments, tuple) or not isinstance(function, (Global, Opaque)):
             raise TypeError
+        self._spend(_CONTAINER_WORK + sum(4 * len(one) for one in arguments if isinstance(one, Sized)))
         known = self._functions.get(function.name) if isinstance(function, Global) else None
         self._stack.append(known(*arguments) if known else Opaque())
 
@@ -187,7 +219,7 @@ class Machine:
     def _update(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, dict):
-            target.update(zip(pairs[::2], pairs[1::2], strict=True))
+            target.update(zip(map(check_key, pairs[::2]), pairs[1::2], strict=True))
         elif not isinstance(target, Opaque):
             raise TypeError
 
@@ -195,4 +227,4 @@ class Machine:
         target = self._stack[-1]
         if not isinstance(target, set):
             raise TypeError
-        target.update(items)
+        target.update(map(check_key, items))

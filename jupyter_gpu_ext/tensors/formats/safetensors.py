@@ -5,6 +5,7 @@ Format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -41,12 +42,14 @@ async def read_header(reader: Reader, *, most_bytes: int) -> TensorFile:
     length = int.from_bytes(reader.head[:8], "little")
     if length > most_bytes:
         raise TensorFormatError(
-            f"{reader.url} declares a header of {length:,} bytes, {most_bytes:,} are read at most.", hint=_DAMAGED
+            f"{reader.shown} declares a header of {length:,} bytes, {most_bytes:,} are read at most.", hint=_DAMAGED
         )
-    header = _parse(await reader.read(8, 8 + length), str(reader.url))
-    metadata = _metadata(header.pop("__metadata__", {}), str(reader.url))
+    raw = await reader.read(8, 8 + length)
+    # Not on the I/O loop: others wait for it.
+    header = await asyncio.to_thread(_parse, raw, reader.shown)
+    metadata = _metadata(header.pop("__metadata__", {}), reader.shown)
     tensors, storages = _tensors(header, 8 + length, reader)
-    check(tensors, storages, reader.version.size_bytes, str(reader.url))
+    check(tensors, storages, reader.version.size_bytes, reader.shown)
     return TensorFile(
         url=str(reader.url),
         kind="safetensors",
@@ -63,7 +66,8 @@ async def read_header(reader: Reader, *, most_bytes: int) -> TensorFile:
 
 def _parse(raw: bytes, url: str) -> dict[str, Any]:
     try:
-        header = json.loads(raw, object_pairs_hook=_no_twins)
+        # Decoded here: the parser itself would take UTF-16 and half characters.
+        header = json.loads(raw.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise TensorFormatError(f"{url} has a header that is not valid JSON.", hint=_DAMAGED) from error
     if not isinstance(header, dict):
@@ -73,10 +77,19 @@ def _parse(raw: bytes, url: str) -> dict[str, Any]:
     return header
 
 
+def _no_constant(name: str) -> None:
+    # NaN and Infinity are Python's, not JSON's.
+    raise ValueError(name)
+
+
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # A library that keeps the last of two equal keys would load something else than what was listed.
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError
+    for text in (*found, *found.values()):
+        if isinstance(text, str):
+            # An escape can write half a character, which no terminal and no file takes.
+            text.encode()
     return found
 
 
@@ -91,11 +104,12 @@ def _tensors(header: dict[str, Any], base: int, reader: Reader) -> tuple[dict[st
     for name, entry in header.items():
         try:
             dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
-            whole = all(type(size) is int and size >= 0 for size in (*shape, start, stop))
+            lists = isinstance(entry["shape"], list) and isinstance(entry["data_offsets"], list) and len(shape) <= 64
+            whole = lists and all(type(size) is int and 0 <= size < 2**63 for size in (*shape, start, stop))
         except (KeyError, TypeError, ValueError):
-            raise TensorFormatError(f"{reader.url}: tensor {name[:200]!r} is not described.", hint=_DAMAGED) from None
+            raise TensorFormatError(f"{reader.shown}: tensor {name[:200]!r} is not described.", hint=_DAMAGED) from None
         if not whole or stop - start != math.prod(shape) * ITEM_BYTES[dtype]:
-            raise TensorFormatError(f"{reader.url}: tensor {name[:200]!r} does not fit its bytes.", hint=_DAMAGED)
+            raise TensorFormatError(f"{reader.shown}: tensor {name[:200]!r} does not fit its bytes.", hint=_DAMAGED)
         tensors[name] = Tensor(dtype=dtype, shape=shape, stride=contiguous(shape), storage=name)
         storages[name] = ByteRange(base + start, base + stop)
     _check_gapless(storages, base, reader)
@@ -107,11 +121,11 @@ def _check_gapless(storages: dict[str, ByteRange], base: int, reader: Reader) ->
     at = base
     for span in sorted(storages.values()):
         if span.start != at:
-            raise TensorFormatError(f"{reader.url} has tensors that overlap or leave a hole.", hint=_DAMAGED)
+            raise TensorFormatError(f"{reader.shown} has tensors that overlap or leave a hole.", hint=_DAMAGED)
         at = span.stop
     if at != reader.version.size_bytes:
         raise TensorFormatError(
-            f"{reader.url} has {reader.version.size_bytes:,} bytes, its header describes {at:,}: "
+            f"{reader.shown} has {reader.version.size_bytes:,} bytes, its header describes {at:,}: "
             "it is cut off or damaged.",
             hint="Write or copy the file again.",
         )

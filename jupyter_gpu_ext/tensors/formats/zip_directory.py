@@ -5,14 +5,18 @@ Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
+from jupyter_gpu_ext.tensors.models import MOST_TENSORS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jupyter_gpu_ext.storage.reader import Reader
 
 _END = struct.Struct("<4s4H2LH")
@@ -22,8 +26,13 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _NONE32 = 0xFFFFFFFF
 
-# A comment may follow the end record; torch writes none.
 TAIL_BYTES = 64 * 1024
+
+_ALIGNMENTS = tuple(64 << i for i in range(9))
+# Between two members lies a data descriptor: none, or 16 bytes, 24 in zip64.
+_DESCRIPTORS = (0, 16, 24)
+_ENCRYPTED = 1
+_CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,27 @@ class Directory:
     members: tuple[Member, ...]
     offset: int
 
+    def edges(self) -> dict[str, int]:
+        """Return for each member where the next one starts, or the directory."""
+        after = [one.header_offset for one in self.members[1:]] + [self.offset]
+        return {member.name: edge for member, edge in zip(self.members, after, strict=True)}
+
+    def by_rule(self, head: bytes) -> dict[str, ByteRange] | None:
+        """Return where all members' bytes lie when torch padded them, with no request; None when it did not.
+
+        The rule has to hold for every member, and every local header in the file's first bytes has to say the
+        same: another writer's member may fit it by chance.
+        """
+        edges = self.edges()
+        for alignment in _ALIGNMENTS:
+            spans = {member.name: member.data(alignment) for member in self.members}
+            if all(edges[name] - span.stop in _DESCRIPTORS for name, span in spans.items()):
+                near = [one for one in self.members if one.header_offset + _LOCAL.size <= len(head)]
+                said = [_data_start(head[one.header_offset :][: _LOCAL.size], one) for one in near]
+                agreed = said == [spans[one.name].start for one in near]
+                return spans if agreed and near else None
+        return None
+
 
 async def read_directory(reader: Reader, *, most_bytes: int) -> Directory:
     """Read the directory: one request for the tail, one more when the directory is longer than that.
@@ -73,14 +103,17 @@ async def read_directory(reader: Reader, *, most_bytes: int) -> Directory:
     if offset + length > size:
         raise _damaged(reader, "is cut off")
     raw = tail[offset - tail_start :][:length] if offset >= tail_start else await reader.read(offset, offset + length)
-    return Directory(_members(raw, count, reader), offset)
+    members = await asyncio.to_thread(_members, raw, count, reader)
+    return Directory(members, offset)
 
 
 def _locate(tail: bytes, tail_start: int, reader: Reader) -> tuple[int, int, int]:
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + _END.size > len(tail):
         raise _damaged(reader, "is cut off: the directory of the archive is missing")
-    _, _, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
+    *_, count, length, offset, comment = _END.unpack_from(tail, at)
+    if at + _END.size + comment != len(tail):
+        raise _damaged(reader, "has bytes after its end")
     if _NONE32 in (offset, length) or count == 0xFFFF or tail[at - _END64_LOCATOR.size : at][:4] == b"PK\6\7":
         return _locate64(tail, tail_start, at, reader)
     return offset, length, count
@@ -98,13 +131,15 @@ def _locate64(tail: bytes, tail_start: int, end: int, reader: Reader) -> tuple[i
 
 
 def _members(raw: bytes, count: int, reader: Reader) -> tuple[Member, ...]:
+    if count > 2 * MOST_TENSORS:
+        raise _damaged(reader, f"declares {count:,} members")
     members, at = list[Member](), 0
     for _ in range(count):
         if at + _ENTRY.size > len(raw) or raw[at : at + 4] != b"PK\1\2":
             raise _damaged(reader, "has a broken archive directory")
         fields = _ENTRY.unpack_from(raw, at)
-        method, stored_size, size, name_size, extra_size, note_size, header = (
-            *(fields[i] for i in (4, 8, 9, 10, 11, 12)),
+        flags, method, stored_size, size, name_size, extra_size, note_size, header = (
+            *(fields[i] for i in (3, 4, 8, 9, 10, 11, 12)),
             fields[16],
         )
         name_at = at + _ENTRY.size
@@ -114,7 +149,8 @@ def _members(raw: bytes, count: int, reader: Reader) -> tuple[Member, ...]:
             name = raw[name_at : name_at + name_size].decode()
         except UnicodeDecodeError:
             raise _damaged(reader, "has a member whose name is no text") from None
-        members.append(Member(name, method == 0 and size == stored_size, size, header))
+        plain = method == 0 and size == stored_size and not flags & _ENCRYPTED
+        members.append(Member(name, plain, size, header))
         at = name_at + name_size + extra_size + note_size
     if len({member.name for member in members}) != len(members):
         raise _damaged(reader, "has two members of one name")
@@ -138,15 +174,42 @@ def _wide(extra: bytes, size: int, stored: int, header: int, reader: Reader) -> 
     raise _damaged(reader, "has a broken archive directory")
 
 
-async def locate_by_header(reader: Reader, member: Member) -> ByteRange:
-    """Return where a member's bytes lie by its local header: one request, for archives of other writers."""
-    raw = await reader.read(member.header_offset, member.header_offset + _LOCAL.size)
-    if raw[:4] != b"PK\3\4":
-        raise _damaged(reader, "has a broken archive member")
-    *_, name_size, extra_size = _LOCAL.unpack(raw)
-    start = member.header_offset + _LOCAL.size + name_size + extra_size
-    return ByteRange(start, start + member.size_bytes)
+async def locate(directory: Directory, names: Iterable[str], reader: Reader) -> dict[str, ByteRange]:
+    """Return where the bytes of these members lie, by their local headers: one request each.
+
+    Raises
+    ------
+    TensorFormatError
+        When a local header contradicts the directory, or a member reaches into the next one.
+    """
+    edges, gate = directory.edges(), asyncio.Semaphore(_CONCURRENCY)
+    members = {member.name: member for member in directory.members}
+
+    async def one(member: Member) -> ByteRange:
+        async with gate:
+            name = member.name.encode()
+            raw = await reader.read(member.header_offset, member.header_offset + _LOCAL.size + len(name))
+        start = _data_start(raw, member)
+        stop = (start or 0) + member.size_bytes
+        if start is None or raw[_LOCAL.size :] != name or stop > edges[member.name]:
+            raise _damaged(reader, "has a broken archive member")
+        return ByteRange(start, stop)
+
+    chosen = [members[name] for name in names]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(member)) for member in chosen]
+    except BaseExceptionGroup as error:
+        raise error.exceptions[0] from None
+    return {member.name: task.result() for member, task in zip(chosen, tasks, strict=True)}
+
+
+def _data_start(raw: bytes, member: Member) -> int | None:
+    if len(raw) < _LOCAL.size or raw[:4] != b"PK\3\4":
+        return None
+    *_, name_size, extra_size = _LOCAL.unpack_from(raw)
+    return member.header_offset + _LOCAL.size + int(name_size) + int(extra_size)
 
 
 def _damaged(reader: Reader, what: str) -> TensorFormatError:
-    return TensorFormatError(f"{reader.url} {what}.", hint="The file is damaged; write or copy it again.")
+    return TensorFormatError(f"{reader.shown} {what}.", hint="The file is damaged; write or copy it again.")

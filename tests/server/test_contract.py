@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from jsonschema import ValidationError
+from openapi_spec_validator import validate
+
+from tests.conftest import azure_fields, write_connections
+from tests.server.check_auth import verbs
+from tests.server.contract import PATHS, SPEC, check, routes
+from tests.server.live import Reply
+
+MODEL = safetensors.numpy.save(
+    {"layer.weight": np.zeros((4, 3), np.float32), "layer.bias": np.zeros(3, np.float16)},
+    metadata={"made": "by a test"},
+)
+
+
+def torch_file() -> bytes:
+    import io
+
+    import torch
+
+    file = io.BytesIO()
+    torch.save({"weight": torch.zeros(4, 3), "step": 7}, file)
+    return file.getvalue()
+
+
+def test_the_contract_is_valid():
+    validate(SPEC)
+
+
+def test_every_route_is_in_the_contract_and_every_path_is_served(server):
+    assert sorted(routes(server.app)) == sorted(PATHS)
+
+
+def test_every_verb_is_in_the_contract_with_the_permission_it_asks_for(server):
+    written = {(verb.handler, verb.name): f"{verb.action} {verb.resource}" for verb in verbs()}
+    served = {
+        (path, name): written.pop((handler.__name__, name))
+        for path, handler in routes(server.app).items()
+        for of, name in list(written)
+        if of == handler.__name__
+    }
+    promised = {
+        (path, name): verb["x-authorized"] for path, verbs in SPEC["paths"].items() for name, verb in verbs.items()
+    }
+    assert served == promised
+    assert not written, "verbs that no route leads to"
+
+
+def test_a_reply_with_more_or_less_than_promised_is_caught():
+    good = b'{"connections": [], "file": "", "example": ""}'
+    check("/storage/connections", reply(good))
+    for wrong in (b'{"connections": [], "file": ""}', good.replace(b"{", b'{"secret": 1, ', 1)):
+        with pytest.raises(ValidationError):
+            check("/storage/connections", reply(wrong))
+
+
+def reply(body: bytes) -> Reply:
+    return Reply(200, {"Content-Type": "application/json"}, body)
+
+
+def test_status_of_simulated_gpus_and_its_cursor(server):
+    first = check("/gpu/status", server.get("/gpu/status"))
+    assert (first["state"], first["simulated"], first["reason"]) == ("ok", True, "")
+    assert [one["uuid"] for one in first["devices"]] == ["simulated-0", "simulated-1"]
+    assert first["samples"][-1]["cursor"] == first["cursor"]
+    later = check("/gpu/status", server.get("/gpu/status", since=first["cursor"]))
+    assert all(sample["cursor"] > first["cursor"] for sample in later["samples"])
+    # The panel's cursor outlives a restart of the server.
+    assert check("/gpu/status", server.get("/gpu/status", since=2**53))["samples"]
+
+
+def test_storage_and_tensors_of_each_kind_of_storage(server, store):
+    store.put("models/a b#1.safetensors", MODEL)
+    store.put("models/net.pt", torch_file())
+    store.put("models/deep/x.bin", b"12")
+    connections = check("/storage/connections", server.get("/storage/connections"))
+    assert [one["name"] for one in connections["connections"]] == [store.name]
+    page = check("/storage/list", server.get("/storage/list", connection=store.name, prefix="models/"))
+    assert {one["key"] for one in page["entries"]} == {"models/a b#1.safetensors", "models/net.pt", "models/deep/"}
+    for key in ("models/a b#1.safetensors", "models/net.pt"):
+        entry = check("/storage/object", server.get("/storage/object", connection=store.name, key=key))
+        info = check("/tensors/info", server.get("/tensors/info", connection=store.name, key=key))
+        plan = check("/tensors/plan", server.get("/tensors/plan", connection=store.name, key=key, keys=["*weight"]))
+        assert entry["size_bytes"] == info["size_bytes"]
+        assert info["url"] == plan["url"] == f"{store.name}://{key}"
+        assert (plan["tensor_count"], plan["bytes_used"]) == (1, 48)
+
+
+def test_pages_follow_each_other(server, store):
+    for name in "abcde":
+        store.put(f"{name}.txt", b"x")
+    keys, token = [], ""
+    for _ in range(5):
+        page = check("/storage/list", server.get("/storage/list", connection=store.name, limit=2, page_token=token))
+        keys += [one["key"] for one in page["entries"]]
+        if (token := page["next_token"]) is None:
+            break
+    assert keys == ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]
+
+
+def test_connections_that_cannot_be_used_are_listed_with_the_reason(server, azurite, tmp_path):
+    fields = azure_fields(azurite, "none")
+    write_connections(tmp_path / "connections.toml", good=fields, bad={**fields, "secret": "written down"})
+    reply = check("/storage/connections", server.get("/storage/connections"))
+    assert [(one["name"], one["problem"] is None) for one in reply["connections"]] == [("good", True), ("bad", False)]
+    assert reply["file"] == str(tmp_path / "connections.toml")
+    assert b"written down" not in server.get("/storage/connections").body
+
+
+def test_no_connections_file_at_all(server):
+    assert check("/storage/connections", server.get("/storage/connections"))["connections"] == []

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jupyter_gpu_ext import cli
+from tests.conftest import AZURITE_KEY, KEY_VARIABLE, write_connections
+from tests.server.contract import SPEC, closed
+
+MODEL = safetensors.numpy.save({"w": np.ones((4, 3), np.float32), "b": np.zeros(3, np.float32)})
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(autouse=True)
+def simulated(monkeypatch):
+    monkeypatch.setenv("JUPYTER_GPU_SIMULATED", "1xL4")
+
+
+@pytest.fixture
+def disk(local_store):
+    local_store.put("net.safetensors", MODEL)
+    local_store.put("sub/--json", MODEL)
+    local_store.put("notes.txt", b"hello")
+    return local_store
+
+
+def run(capsys, family, *arguments):
+    code = cli.main(family, list(arguments))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "shown"),
+    [
+        ("blob", ["ls"], "disk://"),
+        ("blob", ["ls", "disk://"], "net.safetensors"),
+        ("blob", ["ls", "disk://", "--limit", "1"], "1 shown, more exist"),
+        ("blob", ["info", "disk://net.safetensors"], "safetensors, 2 tensors"),
+        ("blob", ["plan", "disk://net.safetensors", "--keys", "w"], "1 tensor"),
+        ("blob", ["--help"], "blob plan"),
+        ("blob", [], "blob plan"),
+        ("blob", ["info", "--help"], "Option of every verb: --json"),
+        ("gpu", [], "Simulated L4"),
+        ("gpu", ["status"], "Simulated L4"),
+        ("gpu", ["--help"], "gpu status"),
+    ],
+)
+def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
+    code, out, err = run(capsys, family, *arguments)
+    assert (code, err) == (0, "")
+    assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "code", "said"),
+    [
+        ("blob", ["ls", "disk://none/"], 1, "does not exist"),
+        ("blob", ["ls", "none://"], 1, "There is no connection 'none'"),
+        ("blob", ["info", "disk://none"], 1, "does not exist"),
+        ("blob", ["info", "disk://notes.txt"], 1, "no tensor file"),
+        ("blob", ["plan", "disk://net.safetensors", "--keys", "z"], 1, "z"),
+        ("blob", ["lst"], 2, "Did you mean blob ls?"),
+        ("blob", ["info"], 2, "needs URL"),
+        ("blob", ["info", "a", "b"], 2, "does not know what to do with b"),
+        ("blob", ["ls", "--limits", "1"], 2, "Did you mean --limit?"),
+        ("blob", ["ls", "--limit"], 2, "--limit needs a value"),
+        ("blob", ["ls", "--limit", "x"], 2, "needs a whole number"),
+        ("blob", ["load", "disk://net.safetensors"], 2, "needs a process that lives on"),
+        ("gpu", ["stat"], 2, "Did you mean gpu status?"),
+        ("gpu", ["status", "--since", "1"], 2, "has no option --since"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_a_mistake_is_one_line_on_stderr_and_a_code(capsys, disk, family, arguments, code, said, as_json):
+    found, out, err = run(capsys, family, *arguments, *(["--json"] if as_json else []))
+    assert (found, out) == (code, "")
+    assert said in err
+    assert err.count("\n") == 1
+    assert " — " in err, "no hint"
+
+
+SCHEMAS = [
+    ("gpu", ["status"], "GpuStatus", {"version": "1", "kernels": []}),
+    ("blob", ["ls", "disk://"], "Page", {}),
+    ("blob", ["info", "disk://net.safetensors"], "TensorFile", {}),
+    ("blob", ["plan", "disk://net.safetensors"], "Plan", {}),
+]
+
+
+@pytest.mark.parametrize(("family", "arguments", "schema", "more"), SCHEMAS, ids=[one[2] for one in SCHEMAS])
+@pytest.mark.parametrize("place", [0, -1], ids=["before", "after"])
+def test_json_is_what_the_server_answers(capsys, disk, family, arguments, schema, more, place):
+    import jsonschema
+
+    words = ["--json", *arguments] if place == 0 else [*arguments, "--json"]
+    code, out, err = run(capsys, family, *words)
+    assert (code, err) == (0, "")
+    whole = closed({"$ref": f"#/components/schemas/{schema}", "components": SPEC["components"]})
+    jsonschema.Draft202012Validator(whole).validate({**json.loads(out), **more})
+
+
+def test_connections_as_json_are_the_rows_of_the_server(capsys, disk):
+    import jsonschema
+
+    code, out, _ = run(capsys, "blob", "ls", "--json")
+    assert code == 0
+    whole = closed({"$ref": "#/components/schemas/Connection", "components": SPEC["components"]})
+    (row,) = json.loads(out)
+    jsonschema.Draft202012Validator(whole).validate(row)
+
+
+def test_a_gpu_that_cannot_be_read_is_an_answer(capsys, monkeypatch):
+    monkeypatch.setenv("JUPYTER_GPU_SIMULATED", "0")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    code, out, err = run(capsys, "gpu", "status")
+    assert (code, err) == (0, "")
+    assert "nvidia-ml-py is missing" in out
+
+
+def test_a_wrong_simulation_is_an_error(capsys, monkeypatch):
+    monkeypatch.setenv("JUPYTER_GPU_SIMULATED", "many")
+    code, _, err = run(capsys, "gpu", "status")
+    assert code == 1
+    assert "JUPYTER_GPU_SIMULATED='many'" in err
+
+
+def test_the_account_key_is_in_no_output(capsys, azure_store, tmp_path):
+    azure_store.put("net.safetensors", MODEL)
+    printed = ""
+    for arguments in (
+        ["ls"],
+        ["ls", "weights://"],
+        ["info", "weights://net.safetensors"],
+        ["plan", "weights://net.safetensors"],
+        ["info", "weights://none"],
+        ["ls", f"https://x/?sig={AZURITE_KEY}"],
+        ["info", AZURITE_KEY],
+    ):
+        for more in ([], ["--json"]):
+            _, out, err = run(capsys, "blob", *arguments, *more)
+            printed += out + err
+    assert "net.safetensors" in printed
+    assert AZURITE_KEY not in printed
+    assert AZURITE_KEY[:40] not in printed
+
+
+def script(*words, check=True, **variables):
+    environ = {**os.environ, **variables}
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [BIN / "jupyter-blob", "ls", "disk://"],
+        [BIN / "jupyter", "blob", "ls", "disk://"],
+    ],
+    ids=["jupyter-blob", "jupyter blob"],
+)
+def test_the_console_scripts(disk, words):
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    assert "net.safetensors" in script(*words, PATH=path).stdout
+    gpu = [BIN / "jupyter-gpu"] if len(words) == 3 else [BIN / "jupyter", "gpu"]
+    assert "Simulated L4" in script(*gpu, "status", PATH=path).stdout
+    failed = script(*words[:-2], "info", "disk://none", check=False, PATH=path)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.count("\n") == 1
+
+
+BATCH_IMAGE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("IPython", "tornado", "jupyter_server", "jupyter_core", "traitlets", "torch"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from jupyter_gpu_ext import cli
+sys.exit(cli.main(sys.argv[1], sys.argv[2:]))
+"""
+
+
+def test_it_works_in_a_batch_image_without_jupyter_and_torch(azure_store):
+    azure_store.put("net.safetensors", MODEL)
+    variables = {KEY_VARIABLE: AZURITE_KEY}
+    info = script(sys.executable, "-c", BATCH_IMAGE, "blob", "info", "weights://net.safetensors", **variables)
+    assert "2 tensors" in info.stdout
+    assert "Simulated L4" in script(sys.executable, "-c", BATCH_IMAGE, "gpu", "status").stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / f"{'long-name-' * 10}{number}").touch()
+    write_connections(tmp_path / "connections.toml", many={"root": str(folder)})
+    bash = shutil.which("bash")
+    line = f"set -o pipefail; {BIN / 'jupyter-blob'} ls many:// --limit 1000 | head -n 1"
+    done = script(bash, "-c", line)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
