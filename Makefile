@@ -45,7 +45,7 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 	$(BIN)/ruff check $(PYTHON_PLACES)
 	$(BIN)/ruff format --check $(PYTHON_PLACES)
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/server/check_auth.py
 	(cd labextension && $(NODE_PATH_ENV) jlpm lint:check)
 

@@ -46,7 +46,7 @@ class TrainScriptExporter(Exporter):
         RefusedConversionError
             One line that names the cell and what to do.
         """
-        from jupyter_gpu_ext import __version__
+        from jupyter_gpu_ext._version import __version__
         from jupyter_gpu_ext.export.script import make_script
 
         resources = self._init_resources(resources)  # type: ignore[no-untyped-call]
