@@ -14,19 +14,27 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
     from jupyter_gpu_ext.storage.api import ls as ls
+    from jupyter_gpu_ext.storage.connect import connect as connect
+    from jupyter_gpu_ext.storage.connect import disconnect as disconnect
+    from jupyter_gpu_ext.storage.filesystem import fs as fs
+    from jupyter_gpu_ext.storage.open import open as open  # noqa: A004 -- jg.open, as gzip.open
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.loader import load as load
 
 _HOMES = {
     "__version__": "jupyter_gpu_ext._version",
+    "connect": "jupyter_gpu_ext.storage.connect",
+    "disconnect": "jupyter_gpu_ext.storage.connect",
+    "fs": "jupyter_gpu_ext.storage.filesystem",
     "info": "jupyter_gpu_ext.tensors.api",
     "load": "jupyter_gpu_ext.tensors.loader",
     "ls": "jupyter_gpu_ext.storage.api",
+    "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
 }
 
-__all__ = ["__version__", "gpu", "info", "load", "ls", "plan"]
+__all__ = ["__version__", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
 
 
 def __getattr__(name: str) -> Any:

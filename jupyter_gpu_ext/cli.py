@@ -12,6 +12,7 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import plain
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
+from jupyter_gpu_ext.storage import links
 from jupyter_gpu_ext.text import redact
 
 
@@ -57,6 +58,11 @@ def main(family: str, arguments: list[str]) -> int:
 
 def _run(family: str, arguments: list[str]) -> str:
     as_json = "--json" in arguments
+    if any(links.has_secret(argument) for argument in arguments):
+        raise UsageError(
+            "A secret on a command line is seen by others of this machine and kept by the shell; it was not used.",
+            hint="Run `jupyter blob connect` without a link: it asks for it, unseen. Clear the shell's history.",
+        )
     words = plain(argument for argument in arguments if argument != "--json")
     verb, rest = lines.choose(family, [], words)
     if verb.binds:

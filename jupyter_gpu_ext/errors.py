@@ -14,9 +14,18 @@ class GpuExtError(Exception):
         What happened, one sentence, free of secrets.
     hint : str
         What to do next; empty when there is nothing to do.
+
+    Attributes
+    ----------
+    retry_after_seconds : float or None
+        What the provider asked to wait, where it did and the client shows it.
+    done_bytes : int
+        How much of a read arrived before it failed; the rest is asked for from there.
     """
 
     code: ClassVar[str] = "internal"
+    retry_after_seconds: float | None = None
+    done_bytes: int = 0
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -100,6 +109,10 @@ class BadStorageReplyError(GpuExtError):
     """Storage answered something other than what was asked for."""
 
     code = "bad_storage_reply"
+
+
+class BrokenReplyError(BadStorageReplyError):
+    """The service failed, or its answer broke off: the same question may be answered a moment later."""
 
 
 class UnreachableError(GpuExtError, ConnectionError):

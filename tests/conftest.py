@@ -82,8 +82,8 @@ class Azurite:
 
 
 @contextmanager
-def running_azurite() -> Iterator[Azurite]:
-    """Run an Azurite of our own."""
+def running_azurite(*more: str) -> Iterator[Azurite]:
+    """Run an Azurite of our own, with more options where they are given."""
     program = HERE / "node_modules" / ".bin" / "azurite-blob"
     node = shutil.which("node")
     if not program.exists() or node is None:
@@ -91,7 +91,7 @@ def running_azurite() -> Iterator[Azurite]:
     port = free_port()
     options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
     process = subprocess.Popen(
-        [node, str(program.resolve()), "--blobHost", "127.0.0.1", "--blobPort", str(port), *options],
+        [node, str(program.resolve()), "--blobHost", "127.0.0.1", "--blobPort", str(port), *options, *more],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -13,6 +13,17 @@ _KEYS = Option(
     keyword="keys",
 )
 
+CONNECT = Verb(
+    name="blob connect",
+    function="connect",
+    summary="Connect a link, a connection string or a folder; without one it asks, unseen.",
+    optional="link",
+    options=(
+        Option(flag="--name", short="-n", metavar="NAME", help="what to call it", keyword="name"),
+        Option(flag="--writable", help="allow writing over this connection", kind="off", keyword="read_only"),
+    ),
+)
+
 LS = Verb(
     name="blob ls",
     function="ls",
@@ -63,4 +74,4 @@ LOAD = Verb(
     binds=True,
 )
 
-VERBS = {verb.name.removeprefix("blob "): verb for verb in (LS, INFO, PLAN, LOAD)}
+VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD)}

@@ -23,9 +23,9 @@ class Option:
 
     Attributes
     ----------
-    kind : {'value', 'number', 'many', 'flag', 'output'}
-        One value; a whole number; several values, the option repeated; present or not; the name that
-        the result is bound to.
+    kind : {'value', 'number', 'many', 'flag', 'off', 'output'}
+        One value; a whole number; several values, the option repeated; present, which means True, or for
+        'off' False; the name that the result is bound to.
     keyword : str
         The argument of the library call.
     """
@@ -34,7 +34,7 @@ class Option:
     short: str = ""
     metavar: str = ""
     help: str
-    kind: Literal["value", "number", "many", "flag", "output"] = "value"
+    kind: Literal["value", "number", "many", "flag", "off", "output"] = "value"
     keyword: str = ""
 
     @property
@@ -206,10 +206,10 @@ class _Parser:
             close = difflib.get_close_matches(flag, self.flags, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"See {self.verb.name} --help."
             raise UsageError(f"{self.verb.name} has no option {flag}.", hint=hint)
-        if option.kind == "flag":
+        if option.kind in ("flag", "off"):
             if equals or rest:
                 raise UsageError(f"{flag} takes no value.", hint=f"See {self.verb.name} --help.")
-            self.keywords[option.keyword] = True
+            self.keywords[option.keyword] = option.kind == "flag"
         elif equals or rest:
             self._value(option, word(value, *rest))
         elif words:

@@ -8,6 +8,7 @@ from jupyter_gpu_ext import __version__, gpu
 from jupyter_gpu_ext.errors import GpuExtError
 from jupyter_gpu_ext.magics import link, verbs
 from jupyter_gpu_ext.storage import connections
+from jupyter_gpu_ext.storage.filesystem import register_all
 from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def load(shell: InteractiveShell) -> None:
     """Register everything with `shell` and print three lines."""
     verbs.register(shell)
     link.register(shell)
+    register_all()
     print("\n".join(greeting()))  # noqa: T201 -- what the person asked to be told
 
 
@@ -48,4 +50,4 @@ def _connections() -> str:
     found = connections.load()
     names = [f"{name}://" for name in found.connections]
     names += [f"{name} is not usable (`%blob ls` says why)" for name in found.problems]
-    return f"connections: {', '.join(names)}" if names else f"connections: none; write one to {connections.user_file()}"
+    return f"connections: {', '.join(names)}" if names else "connections: none, %blob connect"

@@ -65,7 +65,8 @@ class ProgressDisplay:
             self._show("running", "reading the header")
             return
         words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
-        self._show("running", words if left is None else f"{words}, {format_duration(left)} left")
+        words = words if left is None else f"{words}, {format_duration(left)} left"
+        self._show("running", f"{progress.notice}: {words}" if progress.notice else words)
 
     def finish(self, receipt: str) -> None:
         """Show what was done."""

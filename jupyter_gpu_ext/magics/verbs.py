@@ -10,6 +10,7 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import target
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
+from jupyter_gpu_ext.magics import pasted
 from jupyter_gpu_ext.magics.call_site import is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
 from jupyter_gpu_ext.tensors.loader import load_named
@@ -54,6 +55,25 @@ def run(shell: InteractiveShell, spec: Spec, *, assigned: bool) -> Any:
     namespace = shell.user_ns
     bound = spec.bind(namespace)
     arguments, keywords = bound.resolve(lambda source: _evaluate(source, namespace))
+    adopted = pasted.adopt(shell, bound, arguments, keywords)
+    if adopted is None:
+        return _done(shell, bound, arguments, keywords, assigned=assigned)
+    if bound.verb.function == "connect":
+        print(adopted.sentence("Connected"))  # noqa: T201 -- what became of the cell
+        return adopted.made
+    arguments[0], done = adopted.made.url, ""
+    try:
+        value = _done(shell, pasted.renamed(bound, adopted.made), arguments, keywords, assigned=assigned)
+        done = "Loaded" if bound.verb.binds else "Connected"
+    finally:
+        print(adopted.sentence(done))  # noqa: T201 -- also when the load failed: the connection is there
+    return value
+
+
+def _done(
+    shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
+) -> Any:
+    namespace = shell.user_ns
     if not bound.verb.binds:
         return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
     name = _name(bound, arguments, namespace, assigned=assigned)

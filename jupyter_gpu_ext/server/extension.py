@@ -10,16 +10,19 @@ from traitlets import Float
 
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
+from jupyter_gpu_ext.server import connections as connection_routes
+from jupyter_gpu_ext.server import files, jobs, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.kernels import Kernels
+from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
+from jupyter_gpu_ext.storage.jobs import Jobs
+from jupyter_gpu_ext.storage.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from jupyter_gpu_ext.server.base import Handler
 
 PREFIX = "/jupyter-gpu-ext/api"
 
@@ -44,14 +47,21 @@ class GpuExtension(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Build the services and the routes over them."""
         server: Any = self.serverapp
+        forbid_questions()
         self.kernels = Kernels(server.kernel_manager, server.session_manager)
         self.sampler = Sampler(
             lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
         )
-        self.handlers.extend(
-            (url_path_join(PREFIX, path), handler, services)
-            for path, handler, services in api_routes(self.sampler, self.kernels)
-        )
+        routes = [
+            *gpu_routes.routes(self.sampler, self.kernels),
+            *connection_routes.routes(),
+            *storage_routes.routes(),
+            *files.routes(),
+            *uploads.routes(Uploads()),
+            *jobs.routes(Jobs()),
+            *tensor_routes.routes(),
+        ]
+        self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
 
     def _held_bytes(self) -> Mapping[str, int]:
         return self.kernels.held_bytes
@@ -64,8 +74,3 @@ class GpuExtension(ExtensionApp):
         self.sampler.stop()
         self.kernels.close()
         close_all()
-
-
-def api_routes(sampler: Sampler, kernels: Kernels) -> list[tuple[str, type[Handler], dict[str, Any]]]:
-    """Return every route below the API's prefix."""
-    return [*gpu_routes.routes(sampler, kernels), *storage_routes.routes(), *tensor_routes.routes()]

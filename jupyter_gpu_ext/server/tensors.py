@@ -14,6 +14,7 @@ from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.url import check_key
 from jupyter_gpu_ext.tensors.api import read_info, read_plan
 from jupyter_gpu_ext.tensors.header import SERVER_MOST_BYTES
+from jupyter_gpu_ext.tensors.preview import read_preview
 
 _MOST_KEYS = 500
 
@@ -53,6 +54,20 @@ class PlanHandler(_ObjectHandler):
         return keys
 
 
+class PreviewHandler(_ObjectHandler):
+    """GET the beginning of an object: text, a table or a picture."""
+
+    @authenticated
+    @authorized("read", resource="tensors")
+    async def get(self) -> None:
+        """Await a bounded read on the I/O loop."""
+        self.send((await LOOP.call(read_preview(self.url()))).to_json())
+
+
 def routes() -> list[tuple[str, type[Handler], dict[str, Any]]]:
     """Return the routes below the API's prefix."""
-    return [("tensors/info", InfoHandler, {}), ("tensors/plan", PlanHandler, {})]
+    return [
+        ("tensors/info", InfoHandler, {}),
+        ("tensors/plan", PlanHandler, {}),
+        ("tensors/preview", PreviewHandler, {}),
+    ]

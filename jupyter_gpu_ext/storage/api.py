@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage import url as urls
-from jupyter_gpu_ext.storage.credentials import identity
+from jupyter_gpu_ext.storage.credentials import expires_at, identity
 from jupyter_gpu_ext.storage.listing import USUAL, Page, list_page
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.text import format_bytes, printable, table
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
     from jupyter_gpu_ext.storage.connections import Registry
@@ -127,7 +128,9 @@ def connections_json(registry: Registry) -> list[dict[str, Any]]:
             "name": name,
             "root": one.root,
             "identity": identity(one),
+            "kind": one.kind,
             "read_only": one.read_only,
+            "expires_at": _iso(expires_at(one)),
             "problem": None,
         }
         for name, one in registry.connections.items()
@@ -137,9 +140,15 @@ def connections_json(registry: Registry) -> list[dict[str, Any]]:
             "name": name,
             "root": "",
             "identity": "",
+            "kind": None,
             "read_only": True,
+            "expires_at": None,
             "problem": {"code": problem.code, "message": problem.message, "hint": problem.hint},
         }
         for name, problem in registry.problems.items()
     ]
     return rows
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

@@ -2,61 +2,62 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
-from jupyter_gpu_ext.storage import url
+from jupyter_gpu_ext.storage import azure_folders, object_ranges
+from jupyter_gpu_ext.storage.azure_access import Access
+from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
+from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted, unaddressable
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
     from obstore.store import AzureStore
 
     from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.credentials import Secret
 
-# What obstore would rewrite or refuse: empty and dot segments, slashes at the ends, control characters.
-# Such a key goes through the SDK's client, which takes it as it is.
-_REWRITTEN = re.compile(r"(^|/)\.{0,2}(/|$)|[\x00-\x1f\x7f]")
 
-_CONNECT_SECONDS = 10
-_STALL_SECONDS = 15
-
-
-class AzureBackend:
+class AzureBackend(AzureWriting):
     """The objects below `az://container/prefix`, or the containers of an account.
 
     Parameters
     ----------
     connection : Connection
     secret : Secret or None
-        The account key; None asks anonymously.
+        What its credential needs: a key, a signature, a connection string, a token.
     """
 
     def __init__(self, connection: Connection, secret: Secret | None) -> None:
         self._connection = connection
-        self._secret = secret
+        self._access = Access(connection, secret)
         self._service: BlobServiceClient | None = None
         self._stores: dict[str, AzureStore] = {}
 
-    async def list_page(self, prefix: str, *, marker: str | None, limit: int) -> RawPage:
+    async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
         """Return one page of the folder `prefix`: one List Blobs (or List Containers) request."""
         with translated(self._connection, prefix):
             container, below = self._place(prefix)
             if not container:
-                return await self._containers(marker, limit)
+                return await self._containers(marker, limit, search)
+            token, folders = azure_folders.read_marker(marker)
             pages = (
                 self._client()
                 .get_container_client(container)
-                .walk_blobs(name_starts_with=below or None, delimiter="/", results_per_page=limit)
-                .by_page(marker)
+                .walk_blobs(
+                    name_starts_with=below + search or None, include=["metadata"], delimiter="/", results_per_page=limit
+                )
+                .by_page(token)
             )
             entries = [self._entry(item, prefix, below) async for item in await anext(pages)]
-            return RawPage(tuple(entries), _marker(pages))
+            return azure_folders.fold(entries, prefix, folders, _marker(pages))
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one blob."""
@@ -64,14 +65,33 @@ class AzureBackend:
             found = await self._blob(key).get_blob_properties()
             return _object(key, found)
 
+    async def probe_write(self) -> bool:
+        """Return whether this identity may write, by a write that no blob's version fits: none is made.
+
+        Raises
+        ------
+        DeniedError
+            When storage refuses the identity.
+        """
+        from azure.core import MatchConditions
+
+        key = ".jupyter-gpu-ext-probe"
+        try:
+            with translated(self._connection, key):
+                none: Any = {"etag": '"0x0"', "match_condition": MatchConditions.IfNotModified}
+                await self._blob(key).upload_blob(b"", overwrite=True, **none)
+        except ObjectChangedError:
+            return True
+        return False
+
     async def first(self, key: str, length: int) -> tuple[bytes, Version]:
         """Return the first bytes and the version, in one request (two for an empty blob)."""
         with translated(self._connection, key):
-            if _REWRITTEN.search(self._place(key)[1]):
-                data, found = await self._literally(key, offset=0, length=length)
-                return data, Version(_whole_size(found), _etag(found.etag))
+            if REWRITTEN.search(self._place(key)[1]):
+                return await self._first_by_sdk(key, length)
             try:
-                return await self._first_range(key, length)
+                store, path = await self._store(key)
+                return await object_ranges.first(store, path, length)
             except Exception as error:
                 # An empty blob has no range at all.
                 if not isinstance(fault(self._connection, key, error), RangeError):
@@ -79,51 +99,53 @@ class AzureBackend:
             entry = await self.head(key)
             return b"", Version(entry.size_bytes or 0, str(entry.etag))
 
-    async def _first_range(self, key: str, length: int) -> tuple[bytes, Version]:
-        import obstore
-
-        store, path = self._store(key)
-        reply = await obstore.get_async(store, path, options={"range": (0, length)})
-        data = bytes(await reply.bytes_async())
-        version = Version(int(reply.meta["size"]), _etag(reply.meta["e_tag"]))
-        if len(data) != min(length, version.size_bytes):
-            raise BadStorageReplyError(f"{printable(key)!r} came short.", hint="Run it again.")
-        return data, version
+    async def _first_by_sdk(self, key: str, length: int) -> tuple[bytes, Version]:
+        reply = await self._download(key, lambda _: None, offset=0, length=length)
+        data: bytes = await reply.readall()
+        return data, Version(_whole_size(reply.properties), quoted(reply.properties.etag))
 
     async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
-        """Fill `out` from `start` on, with `If-Match`, and check the length."""
+        """Fill `out` from `start` on, with `If-Match`; range, version and length of the answer are checked."""
         try:
             with translated(self._connection, key):
-                data = await self._range(key, version, start, start + len(out))
+                await fill(await self._chunks(key, version, start, start + len(out)), out)
         except ObjectChangedError:
             raise await self._changed(key, version) from None
-        if len(data) != len(out):
-            raise BadStorageReplyError(
-                f"{printable(key)!r}: {len(out)} bytes were asked for, {len(data)} came.",
-                hint="Run it again.",
-            )
-        out[:] = data
 
-    async def _range(self, key: str, version: Version, start: int, stop: int) -> memoryview:
-        import obstore
+    async def _chunks(self, key: str, version: Version, start: int, stop: int) -> AsyncIterable[Any]:
+        if REWRITTEN.search(self._place(key)[1]):
+            return await self._chunks_by_sdk(key, version, start, stop)
+        store, path = await self._store(key)
+        return await object_ranges.chunks(store, path, version.etag, start, stop)
+
+    async def _chunks_by_sdk(self, key: str, version: Version, start: int, stop: int) -> AsyncIterable[Any]:
         from azure.core import MatchConditions
 
-        if _REWRITTEN.search(self._place(key)[1]):
-            condition: Any = {"etag": version.etag, "match_condition": MatchConditions.IfNotModified}
-            return memoryview((await self._literally(key, offset=start, length=stop - start, **condition))[0])
-        store, path = self._store(key)
-        options: Any = {"range": (start, stop), "if_match": version.etag}
-        answer = await obstore.get_async(store, path, options=options)
-        if answer.range != (start, stop):
-            raise BadStorageReplyError(f"{printable(key)!r}: another range came.", hint="Run it again.")
-        return memoryview(await answer.bytes_async())
+        reply = await self._download(
+            key,
+            lambda answer: _check_range(answer, version),
+            offset=start,
+            length=stop - start,
+            etag=version.etag,
+            match_condition=MatchConditions.IfNotModified,
+        )
+        chunks: AsyncIterable[Any] = reply.chunks()
+        return chunks
 
-    async def _literally(self, key: str, **options: Any) -> tuple[bytes, Any]:
-        # A client of its own: a cancelled download of the SDK keeps its socket, closing the client closes it.
-        container, path = self._names(key)
-        async with self._open_client() as service:
-            reply = await service.get_blob_client(container, path).download_blob(**options)
-            return await reply.readall(), reply.properties
+    async def _download(self, key: str, check: Callable[[Any], None], **options: Any) -> Any:
+        answers: list[Any] = []
+
+        def look(answer: Any) -> None:
+            answers.append(answer.http_response)
+            check(answer)
+
+        try:
+            return await self._blob(key).download_blob(raw_response_hook=look, **options)
+        except asyncio.CancelledError:
+            # The SDK leaves the socket to the garbage collector.
+            for one in answers:
+                one.internal_response.close()
+            raise
 
     async def _changed(self, key: str, version: Version) -> ObjectChangedError:
         now = await self.head(key)
@@ -156,7 +178,8 @@ class AzureBackend:
     def _blob(self, key: str) -> BlobClient:
         return self._client().get_blob_client(*self._names(key))
 
-    def _store(self, key: str) -> tuple[AzureStore, str]:
+    async def _store(self, key: str) -> tuple[AzureStore, str]:
+        await self._access.ready()
         container, path = self._names(key)
         if container not in self._stores:
             self._stores[container] = self._open_store(container)
@@ -165,57 +188,39 @@ class AzureBackend:
     def _open_store(self, container: str) -> AzureStore:
         from obstore.store import AzureStore
 
-        access: Any = {"account_key": self._secret.reveal()} if self._secret else {"skip_signature": True}
+        options: Any = {**self._access.certificates(), **object_ranges.client_options(self._access.endpoint)}
+        retries: Any = object_ranges.retry_config()
         return AzureStore(
             container_name=container,
-            account_name=self._connection.account,
-            endpoint=self._endpoint(),
-            client_options={
-                "allow_http": self._endpoint().startswith("http://"),
-                "connect_timeout": f"{_CONNECT_SECONDS}s",
-                "read_timeout": f"{_STALL_SECONDS}s",
-                "timeout": "10m",
-            },
-            retry_config={
-                "max_retries": 5,
-                "retry_timeout": timedelta(seconds=60),
-                "backoff": {
-                    "init_backoff": timedelta(seconds=0.2),
-                    "max_backoff": timedelta(seconds=8),
-                    "base": 2,
-                },
-            },
-            **access,
+            account_name=self._access.account,
+            endpoint=self._access.endpoint,
+            client_options=options,
+            retry_config=retries,
+            **self._access.store(),
         )
 
     def _client(self) -> BlobServiceClient:
+        self._access.check()
         if self._service is None:
             self._service = self._open_client()
         return self._service
 
     def _open_client(self) -> BlobServiceClient:
-        from azure.core.credentials import AzureNamedKeyCredential
-        from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
+        from azure.storage.blob.aio import BlobServiceClient
 
-        # With the name: from an endpoint of its own kind the client cannot tell it.
-        key = AzureNamedKeyCredential(self._connection.account, self._secret.reveal()) if self._secret else None
         return BlobServiceClient(
-            self._endpoint(),
-            credential=key,
+            self._access.endpoint,
+            credential=self._access.sdk(),
+            connection_verify=self._access.verify() or True,
             permit_redirects=False,
-            connection_timeout=_CONNECT_SECONDS,
-            read_timeout=_STALL_SECONDS,
-            # The SDK's own first wait is 15 s; these are 2, 4 and 8 s, and one for a connection that fails.
-            retry_policy=ExponentialRetry(
-                initial_backoff=0, increment_base=2, retry_total=3, retry_connect=1, random_jitter_range=1
-            ),
+            connection_timeout=object_ranges.CONNECT_SECONDS,
+            read_timeout=object_ranges.STALL_SECONDS,
+            # Who calls tries again: see steady.py.
+            retry_total=0,
         )
 
-    def _endpoint(self) -> str:
-        return self._connection.endpoint or f"https://{self._connection.account}.blob.core.windows.net"
-
-    async def _containers(self, marker: str | None, limit: int) -> RawPage:
-        pages = self._client().list_containers(results_per_page=limit).by_page(marker)
+    async def _containers(self, marker: str | None, limit: int, search: str) -> RawPage:
+        pages = self._client().list_containers(name_starts_with=search or None, results_per_page=limit).by_page(marker)
         entries = [
             Entry(kind="folder", name=item.name, key=f"{item.name}/", modified=item.last_modified)
             async for item in await anext(pages)
@@ -226,7 +231,9 @@ class AzureBackend:
         # The provider's name starts with what was asked for; the key is below the connection's root.
         key = prefix + item.name[len(below) :]
         if key.endswith("/") and not hasattr(item, "etag"):
-            return Entry(kind="folder", name=_last(key), key=key)
+            return Entry(kind="folder", name=last(key), key=key)
+        if item.size == 0 and azure_folders.is_marker(item.metadata):
+            return azure_folders.marked(key, item.last_modified)
         return _object(key, item)
 
 
@@ -234,14 +241,26 @@ def _object(key: str, item: Any) -> Entry:
     tier = str(getattr(item.blob_tier, "value", item.blob_tier)) if item.blob_tier else None
     return Entry(
         kind="object",
-        name=_last(key),
+        name=last(key),
         key=key,
         size_bytes=item.size,
         modified=item.last_modified,
-        etag=_etag(item.etag),
+        etag=quoted(item.etag),
         tier=tier,
-        unreadable="archived: cannot be read" if tier == "Archive" else _unaddressable(key),
+        unreadable="archived: cannot be read" if tier == "Archive" else unaddressable(key),
+        md5=bytes(item.content_settings.content_md5) if item.content_settings.content_md5 else None,
     )
+
+
+def _check_range(reply: Any, version: Version) -> None:
+    """Refuse a whole body, another range or another version, which the SDK would pass on."""
+    headers, asked = reply.http_response.headers, reply.http_request.headers.get("x-ms-range", "")
+    if reply.http_response.status_code not in (200, 206):
+        return
+    if not str(headers.get("Content-Range", "")).startswith(asked.replace("=", " ", 1) + "/"):
+        raise BadStorageReplyError("Another range came than the one that was asked for.", hint="Run it again.")
+    if quoted(headers.get("ETag")) != version.etag:
+        raise ObjectChangedError("")
 
 
 def _whole_size(properties: Any) -> int:
@@ -252,20 +271,3 @@ def _whole_size(properties: Any) -> int:
 def _marker(pages: Any) -> str | None:
     # The SDK's page iterator has it, its annotation does not.
     return pages.continuation_token or None
-
-
-def _etag(text: str | None) -> str:
-    # The same tag comes quoted in a header and bare in a listing.
-    return f'"{(text or "").strip(chr(34))}"'
-
-
-def _unaddressable(key: str) -> str | None:
-    try:
-        url.check_key(key)
-    except BadRequestError as error:
-        return error.message
-    return None
-
-
-def _last(key: str) -> str:
-    return key.rstrip("/").rpartition("/")[2] or key

@@ -6,20 +6,27 @@ import asyncio
 import atexit
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.errors import BadRequestError, DeniedError
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.connections import PROTOCOLS, Connection
-from jupyter_gpu_ext.storage.credentials import Secret, find_secret
+from jupyter_gpu_ext.storage.credentials import Secret, find_secret, has_own_secret
+from jupyter_gpu_ext.storage.limiter import limiter_of
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.storage.retry import LOCAL, REMOTE
+from jupyter_gpu_ext.storage.steady import Steady
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.models import Backend
     from jupyter_gpu_ext.storage.url import ObjectURL
 
-_OPEN: dict[tuple[Connection, Secret | None], Backend] = {}
+# What no network lies before.
+_HERE = {"local", "memory"}
+_WRITABLE = {"az", "s3", "memory", "local"}
+
+_OPEN: dict[tuple[Connection, Secret | None], Steady] = {}
 
 
-def resolve(url: ObjectURL) -> tuple[Backend, str]:
+def resolve(url: ObjectURL) -> tuple[Steady, str]:
     """Return the backend and the key that a URL means.
 
     The connections file is read each time, so that an edit counts at once.
@@ -42,26 +49,78 @@ def resolve(url: ObjectURL) -> tuple[Backend, str]:
     return backend(connections.load().find(url.scheme)), url.key
 
 
-def backend(connection: Connection) -> Backend:
+def backend(connection: Connection) -> Steady:
     """Return the open backend of a connection; its secret is looked up anew, so that a new one counts."""
     return _opened(connection)
 
 
-def _opened(connection: Connection) -> Backend:
-    secret = find_secret(connection) if connection.is_azure and connection.credential == "account-key" else None
+def _opened(connection: Connection) -> Steady:
+    secret = find_secret(connection) if has_own_secret(connection) else None
     if (connection, secret) not in _OPEN:
-        _OPEN[connection, secret] = _open(connection, secret)
+        _OPEN[connection, secret] = _steady(connection, open_backend(connection, secret))
     return _OPEN[connection, secret]
 
 
-def _open(connection: Connection, secret: Secret | None) -> Backend:
-    if connection.is_azure:
-        from jupyter_gpu_ext.storage.azure import AzureBackend
+def _steady(connection: Connection, inner: Backend) -> Steady:
+    if connection.kind in _HERE:
+        return Steady(inner, limiter_of(connection.root), LOCAL)
+    return Steady(
+        inner, limiter_of(connection.account or connection.endpoint or connection.path.partition("/")[0]), REMOTE
+    )
 
-        return AzureBackend(connection, secret)
-    from jupyter_gpu_ext.storage.local import LocalBackend
 
-    return LocalBackend(connection.name, connection.path)
+def writable(connection: Connection) -> Steady:
+    """Return the open backend of a connection that may write.
+
+    Raises
+    ------
+    DeniedError
+        When the connection is read-only, or its kind is only read.
+    """
+    if connection.read_only:
+        raise DeniedError(
+            f"Connection {connection.name!r} is read-only.",
+            hint=f"Set read_only = false for it in {connections.user_file()}.",
+        )
+    if connection.kind not in _WRITABLE:
+        raise DeniedError(
+            f"Connection {connection.name!r} is only read: {connection.root} cannot be written to here.",
+            hint="Write to another connection.",
+        )
+    return _opened(connection)
+
+
+def open_backend(connection: Connection, secret: Secret | None) -> Backend:
+    """Return a new backend that nobody else has; who asked for it closes it."""
+    match connection.kind:
+        case "az":
+            from jupyter_gpu_ext.storage.azure import AzureBackend
+
+            return AzureBackend(connection, secret)
+        case "s3":
+            from jupyter_gpu_ext.storage.s3 import S3Backend
+
+            return S3Backend(connection, secret)
+        case "gs":
+            from jupyter_gpu_ext.storage.gcs import GCSBackend
+
+            return GCSBackend(connection, secret)
+        case "http":
+            from jupyter_gpu_ext.storage.http import HTTPBackend
+
+            return HTTPBackend(connection)
+        case "fsspec":
+            from jupyter_gpu_ext.storage.generic import FsspecBackend
+
+            return FsspecBackend(connection)
+        case "memory":
+            from jupyter_gpu_ext.storage.memory import MemoryBackend
+
+            return MemoryBackend(connection.name, connection.root)
+        case _:
+            from jupyter_gpu_ext.storage.local import LocalBackend
+
+            return LocalBackend(connection.name, connection.path)
 
 
 async def _close() -> None:

@@ -6,11 +6,13 @@ import os
 import re
 import sys
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError, NotFoundError
+from jupyter_gpu_ext.storage.connection_string import account_of
+from jupyter_gpu_ext.storage.kinds import check_kind
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
@@ -43,8 +45,15 @@ PROTOCOLS = frozenset(
 _NAME = re.compile(r"[a-z][a-z0-9-]+")
 _VARIABLE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
-_ROOT = re.compile(r"(az|abfs|abfss)://(?P<path>.*)")
-CREDENTIALS = ("account-key", "anonymous")
+_ROOT = re.compile(r"(?P<protocol>[a-z][a-z0-9+.-]*)://(?P<path>.*)")
+_KINDS = {"az": "az", "abfs": "az", "abfss": "az", "s3": "s3", "gs": "gs", "gcs": "gs"}
+_KINDS |= {"http": "http", "https": "http", "memory": "memory", "file": "local"}
+# fmt: off
+CREDENTIALS = (
+    "default", "managed-identity", "workload-identity", "azure-cli", "device-code",
+    "connection-string", "sas", "account-key", "bearer", "anonymous",
+)
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +63,20 @@ class Connection:
     Attributes
     ----------
     root : str
-        'az://container/prefix', 'az://' for a whole account, or an absolute folder.
+        'az://container/prefix', 's3://bucket/prefix', 'gs://bucket/prefix', 'https://host/path',
+        'memory://name', or an absolute folder; 'az://', 's3://' and 'gs://' mean all that the identity sees.
     endpoint : str
-        The blob service's address where it does not follow from `account`: an emulator, a private cloud.
+        The service's address where it does not follow from the root: an emulator, a private cloud.
     credential : str
-        'account-key' or 'anonymous'; unused for a folder.
+        Who asks; the words differ from kind to kind, for Azure one of `CREDENTIALS`. Unused for a folder.
     secret : str
         Where the secret is: 'env:NAME' or 'file:PATH'. Never the secret.
+    profile, region : str
+        S3: the profile of the AWS configuration files, and the region where they do not say it.
+    fsspec : str
+        The protocol of `root` when it is to be read through fsspec: what is not named is never opened.
+    ca_file : str
+        The certificates of a private cloud or a proxy, PEM.
     """
 
     name: str
@@ -69,18 +85,32 @@ class Connection:
     endpoint: str = ""
     credential: str = ""
     secret: str = ""
+    profile: str = ""
+    region: str = ""
+    fsspec: str = ""
+    ca_file: str = ""
     read_only: bool = True
 
     @property
     def is_azure(self) -> bool:
         """Whether the objects lie in Azure Blob Storage."""
-        return _ROOT.fullmatch(self.root) is not None
+        return self.kind == "az"
+
+    @property
+    def kind(self) -> str:
+        """Whose objects they are: az, s3, gs, http, memory, local, fsspec; '' when the root says nothing known."""
+        match = _ROOT.fullmatch(self.root)
+        if self.fsspec:
+            return "fsspec"
+        return _KINDS.get(match["protocol"], "") if match else "local"
 
     @property
     def path(self) -> str:
         """The part of `root` after the protocol: 'container/prefix', or the folder."""
         match = _ROOT.fullmatch(self.root)
-        return match["path"].strip("/") if match else self.root.removeprefix("file://")
+        if self.kind == "local" or match is None:
+            return self.root.removeprefix("file://")
+        return match["path"].strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +184,11 @@ def search_path(environ: Mapping[str, str] = os.environ) -> Iterator[Path]:
     yield from (Path(folder) / FILE_NAME for folder in dict.fromkeys(folders))
 
 
+def is_name(name: str) -> bool:
+    """Tell whether a name can be a connection's: a URL scheme that has no other meaning."""
+    return _NAME.fullmatch(name) is not None and name not in PROTOCOLS
+
+
 def check(name: str, entry: Any, path: Path) -> Connection:
     """Return the connection that an entry of `path` describes.
 
@@ -162,7 +197,7 @@ def check(name: str, entry: Any, path: Path) -> Connection:
     BadRequestError
         For a name, a field or a value that is not of its form, and for a secret written into the file.
     """
-    if not _NAME.fullmatch(name) or name in PROTOCOLS:
+    if not is_name(name):
         raise BadRequestError(
             f"{redact(name)!r} cannot name a connection.",
             hint="Use lower-case letters, digits and '-', two characters at least, and no protocol's name.",
@@ -171,29 +206,28 @@ def check(name: str, entry: Any, path: Path) -> Connection:
         raise BadRequestError(f"Connection {name!r} has no root.", hint=f'Add root = "az://container" to {path}.')
     _check_fields(name, entry, path)
     connection = Connection(name=name, **entry)
-    if not connection.is_azure and not Path(connection.path).is_absolute():
-        raise BadRequestError(
-            f"Connection {name!r} has a root that is neither az://… nor an absolute folder.",
-            hint=f"Correct root in {path}.",
-        )
     if connection.is_azure:
-        _check_azure(connection, path)
+        return _check_azure(connection, path)
+    check_kind(connection, path)
     return connection
 
 
-def _check_azure(connection: Connection, path: Path) -> None:
+def _check_azure(connection: Connection, path: Path) -> Connection:
     if connection.credential not in CREDENTIALS:
         raise BadRequestError(
             f"Connection {connection.name!r} says no credential that is known: {redact(connection.credential)!r}.",
             hint=f"Set credential in {path} to one of: {', '.join(CREDENTIALS)}.",
         )
-    if not _ACCOUNT.fullmatch(connection.account):
-        raise BadRequestError(f"Connection {connection.name!r} names no account.", hint=f'Add account = "…" to {path}.')
     if connection.endpoint and not re.fullmatch(r"https?://[^\s?#@]+", connection.endpoint):
         raise BadRequestError(
             f"Connection {connection.name!r} has an endpoint that is no plain http(s) address.",
             hint='For example endpoint = "https://mystorage.blob.core.windows.net".',
         )
+    account = connection.account or account_of(connection.endpoint)
+    # A connection string says the account itself.
+    if not _ACCOUNT.fullmatch(account) and (account or connection.credential != "connection-string"):
+        raise BadRequestError(f"Connection {connection.name!r} names no account.", hint=f'Add account = "…" to {path}.')
+    return replace(connection, account=account)
 
 
 def _check_fields(name: str, entry: dict[str, Any], path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.errors import (
     ArchivedError,
     BadStorageReplyError,
+    BrokenReplyError,
     DeniedError,
     ExpiredError,
     GpuExtError,
@@ -24,6 +25,8 @@ from jupyter_gpu_ext.errors import (
     ThrottledError,
     UnreachableError,
 )
+from jupyter_gpu_ext.storage.credentials import has_own_secret, identity
+from jupyter_gpu_ext.storage.retry import parse_retry_after
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
@@ -31,9 +34,30 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.storage.connections import Connection
 
+# A condition that failed with 409: Azure's `If-None-Match: *`, and two writers at the same time on S3.
+_CONDITION = {"BlobAlreadyExists", "ConditionalRequestConflict"}
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _NETWORK = re.compile(r"error sending request|connect error|dns error|tcp connect|Connection refused", re.IGNORECASE)
+
+
+_CUT = re.compile(
+    r"response body error|decoding response body|incomplete ?(message|read)|connection (closed|reset)|broken pipe|"
+    r"payload is not completed|server disconnected|unexpected (eof|end)",
+    re.IGNORECASE,
+)
+
+
+class BrokenOffError(Exception):
+    """A body ended early; `done_bytes` of it are there. Its cause is the client's exception, if there was one."""
+
+    def __init__(self, done_bytes: int) -> None:
+        super().__init__(f"broke off after {done_bytes} bytes")
+        self.done_bytes = done_bytes
+
+
+class OverlongError(Exception):
+    """A body holds more than was asked for."""
 
 
 @contextmanager
@@ -49,6 +73,18 @@ def translated(connection: Connection, key: str) -> Iterator[None]:
 
 def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
     """Return our error for a client's exception."""
+    if isinstance(error, BrokenOffError):
+        told = fault(connection, key, error.__cause__) if isinstance(error.__cause__, Exception) else None
+        if not isinstance(told, (StorageTimeoutError, UnreachableError)):
+            told = _broken(connection)
+        told.done_bytes = error.done_bytes
+        return told
+    told = _fault(connection, key, error)
+    told.retry_after_seconds = _retry_after(error)
+    return told
+
+
+def _fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
     if isinstance(error, ImportError):
         return NotInstalledError(f"A package is missing: {error.name}.", hint="pip install jupyter_gpu_ext again.")
     text = str(error)
@@ -63,6 +99,8 @@ def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
             f"{_place(connection)} made no progress in time.",
             hint="Run it again; if it stays, check the network.",
         )
+    if _CUT.search(_chain(error)) or "Response" in type(error).__name__ or "Incomplete" in type(error).__name__:
+        return _broken(connection)
     if _NETWORK.search(text) or "Request" in type(error).__name__ or isinstance(error, OSError):
         return UnreachableError(
             f"{_place(connection)} cannot be reached.",
@@ -82,29 +120,30 @@ def from_status(connection: Connection, key: str, status: int, code: str) -> Gpu
     shown = f"{connection.name}://{printable(redact(key))}"
     detail = f" ({code})" if code else ""
     match status:
-        case 404 if code == "ContainerNotFound":
+        case 404 if code in ("ContainerNotFound", "NoSuchBucket"):
             container = connection.path.partition("/")[0] or key.partition("/")[0]
             return NotFoundError(
-                f"{_place(connection)} has no container {printable(container)!r}.",
+                f"{_place(connection)} has no {_noun(connection)} {printable(container)!r}.",
                 hint=f"Check root of connection {connection.name!r}.",
             )
         case 404:
             return NotFoundError(
                 f"{shown} does not exist.", hint="`%blob ls` shows what is there; names are case-sensitive."
             )
-        case 409 if code == "BlobArchived":
-            return ArchivedError(f"{shown} is archived: cannot be read.", hint="Move it to the hot or cool tier first.")
+        case 403 | 409 if code in ("BlobArchived", "InvalidObjectState"):
+            return ArchivedError(
+                f"{shown} is archived: cannot be read.", hint="Move it to the hot or cool tier, or restore it, first."
+            )
         case 401 | 403 if "Expired" in code:
             return ExpiredError(
                 f"The credential of {connection.name!r} has expired.", hint="Renew it, then run this again."
             )
         case 401 | 403:
-            who = connection.credential.replace("-", " ")
             return DeniedError(
-                f"{_place(connection)} refused the {who} of connection {connection.name!r}{detail}.",
-                hint="Check that the secret belongs to this account and grants reading.",
+                f"{_place(connection)} refused {identity(connection)!r}, by which {connection.name!r} asks{detail}.",
+                hint=_cure(connection),
             )
-        case 412:
+        case 409 | 412 if status == 412 or code in _CONDITION:
             return ObjectChangedError(f"{shown} was replaced while it was read.", hint="Run it again.")
         case 416:
             return RangeError(f"{shown} is shorter than the range that was asked for.", hint="Run it again.")
@@ -114,11 +153,45 @@ def from_status(connection: Connection, key: str, status: int, code: str) -> Gpu
             )
         case 408 | 504:
             return StorageTimeoutError(f"{_place(connection)} timed out{detail}.", hint="Run it again.")
-    return BadStorageReplyError(f"{_place(connection)} answered {status}{detail}.", hint="Run it again.")
+    kind = BrokenReplyError if status in (500, 502) else BadStorageReplyError
+    return kind(f"{_place(connection)} answered {status}{detail}.", hint="Run it again.")
+
+
+def _broken(connection: Connection) -> GpuExtError:
+    return BrokenReplyError(
+        f"{_place(connection)} broke off in the middle of an answer.",
+        hint="Run it again; if it stays, check the network or proxy.",
+    )
+
+
+def _retry_after(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return parse_retry_after(headers.get("Retry-After")) if headers is not None else None
+
+
+def _chain(error: BaseException) -> str:
+    # A client wraps what the socket said in one or two of its own.
+    texts = [str(error)]
+    while (cause := error.__cause__ or error.__context__) is not None and len(texts) < 4:
+        texts.append(f"{type(cause).__name__} {cause}")
+        error = cause
+    return "\n".join(texts)
+
+
+def _cure(connection: Connection) -> str:
+    if has_own_secret(connection) or connection.credential == "anonymous" or connection.kind != "az":
+        return "Check that the secret belongs to this account and grants this."
+    container = connection.path.partition("/")[0]
+    where = f"container {container}" if container else f"account {connection.account}"
+    return f"It needs the role Storage Blob Data Reader on {where} (Owner is not enough)."
 
 
 def _place(connection: Connection) -> str:
-    return connection.account or connection.path
+    return connection.account or connection.endpoint or connection.root
+
+
+def _noun(connection: Connection) -> str:
+    return "container" if connection.is_azure else "bucket"
 
 
 def _number(match: re.Match[str] | None) -> int | None:

@@ -35,7 +35,9 @@ class Page:
     next_token: str | None
 
 
-async def list_page(connection: Connection, prefix: str, *, token: str | None = None, limit: int = USUAL) -> Page:
+async def list_page(
+    connection: Connection, prefix: str, *, token: str | None = None, limit: int = USUAL, search: str = ""
+) -> Page:
     """Return one page of a folder, in one request, always fresh.
 
     Parameters
@@ -46,14 +48,18 @@ async def list_page(connection: Connection, prefix: str, *, token: str | None = 
         `next_token` of the page before.
     limit : int
         Entries, 1 to 1000.
+    search : str
+        Only entries whose name starts with it.
     """
-    urls.check_key(prefix)
+    urls.check_key(prefix + search)
+    if "/" in search:
+        raise BadRequestError("search holds a slash.", hint="Open the folder, then search in it.")
     if not 1 <= limit <= MOST:
         raise BadRequestError(f"limit is {limit}.", hint=f"1 to {MOST}.")
-    marker = None if token is None else _read_token(token, connection.name, prefix)
-    page = await backend(connection).list_page(prefix, marker=marker, limit=limit)
+    marker = None if token is None else _read_token(token, connection.name, prefix + search)
+    page = await backend(connection).list_page(prefix, marker=marker, limit=limit, search=search)
     repeated = page.marker is not None and page.marker == marker
-    following = None if page.marker is None or repeated else _write_token(connection.name, prefix, page.marker)
+    following = None if page.marker is None or repeated else _write_token(connection.name, prefix + search, page.marker)
     return Page(connection.name, prefix, page.entries, following)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 from contextlib import contextmanager
@@ -14,16 +15,19 @@ from jupyter_gpu_ext.errors import (
     BadRequestError,
     BadStorageReplyError,
     DeniedError,
+    ExistsError,
     GpuExtError,
     NotFoundError,
     ObjectChangedError,
     UnreachableError,
 )
+from jupyter_gpu_ext.storage import conflicts
+from jupyter_gpu_ext.storage.local_upload import LocalUpload, copy_bytes, is_hidden, locked, rename, temporary
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class LocalBackend:
@@ -41,9 +45,9 @@ class LocalBackend:
         self._name = name
         self._root = Path(root)
 
-    async def list_page(self, prefix: str, *, marker: str | None, limit: int) -> RawPage:
+    async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
         """Return one page of the folder `prefix`, in name order."""
-        return await asyncio.to_thread(self._list, prefix, marker, limit)
+        return await asyncio.to_thread(self._list, prefix, marker, limit, search)
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one file."""
@@ -57,13 +61,114 @@ class LocalBackend:
         """Fill `out` from `start` on; raise when the file is no longer that version."""
         await asyncio.to_thread(self._read_into, key, version, start, out)
 
+    async def begin(
+        self, key: str, *, overwrite: bool, size_bytes: int | None, upload_id: str | None = None
+    ) -> LocalUpload:
+        """Start an upload, or go on with one; its blocks lie hidden beside the file."""
+        return await asyncio.to_thread(self._begin, key, overwrite, size_bytes, upload_id)
+
+    async def metadata(self, key: str) -> Mapping[str, str]:
+        """Return nothing: a file has no metadata."""
+        await self.head(key)
+        return {}
+
+    async def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Remove one file or one empty folder."""
+        await asyncio.to_thread(self._delete, key, etag)
+
+    async def copy(self, key: str, to: str, *, overwrite: bool) -> Entry:
+        """Copy one file; a killed copy leaves nothing to see."""
+        return await asyncio.to_thread(self._copy, key, to, overwrite)
+
+    async def make_folder(self, key: str) -> Entry:
+        """Make one folder, and those above it."""
+        return await asyncio.to_thread(self._make_folder, key)
+
     async def close(self) -> None:
         """Nothing stays open between calls."""
 
-    def _list(self, prefix: str, marker: str | None, limit: int) -> RawPage:
+    def _begin(self, key: str, overwrite: bool, size_bytes: int | None, upload_id: str | None) -> LocalUpload:
+        with self._translated(key):
+            target = self._target(key, overwrite=overwrite)
+            expected = _etag_or_none(target)
+            return LocalUpload(
+                target,
+                size_bytes,
+                upload_id,
+                place=lambda whole: self._place(whole, key, target, expected),
+                translated=lambda: self._translated(key),
+            )
+
+    def _place(self, whole: Path, key: str, target: Path, expected: str | None) -> Entry:
+        with self._translated(key), locked(target.parent):
+            if expected is not None and _etag_or_none(target) != expected:
+                raise conflicts.changed(self._name, key)
+            try:
+                rename(whole, target, replace=expected is not None)
+            except FileExistsError:
+                raise conflicts.exists(self._name, key) from None
+        return self._head(key)
+
+    def _delete(self, key: str, etag: str | None) -> None:
+        with self._translated(key):
+            path = self._path(key)
+            with locked(path.parent):
+                if key.endswith("/"):
+                    self._remove_folder(path, key)
+                elif stat.S_ISDIR(path.lstat().st_mode):
+                    raise IsADirectoryError
+                elif etag not in (None, _etag_or_none(path)):
+                    raise conflicts.changed(self._name, key)
+                else:
+                    path.unlink()
+
+    def _remove_folder(self, path: Path, key: str) -> None:
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            raise BadRequestError(f"{self._shown(key)} is not empty.", hint="Remove what is in it first.") from None
+
+    def _copy(self, key: str, to: str, overwrite: bool) -> Entry:
+        with self._translated(key), self._opened(key) as source, self._translated(to):
+            target = self._target(to, overwrite=overwrite)
+            expected = _etag_or_none(target)
+            with temporary(target) as whole:
+                copy_bytes(source, whole)
+                return self._place(whole, to, target, expected)
+
+    def _make_folder(self, key: str) -> Entry:
+        with self._translated(key):
+            conflicts.check_folder(key)
+            path = self._path(key)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise ExistsError(f"{self._shown(key)}: a file has that name.", hint="Choose another.") from None
+            return Entry(kind="folder", name=path.name, key=key)
+
+    def _target(self, key: str, *, overwrite: bool) -> Path:
+        conflicts.check_target(key)
+        target = self._path(key)
+        if target.is_dir() or is_hidden(target.name):
+            raise ExistsError(f"{self._shown(key)}: the name is taken.", hint="Choose another.")
+        if not overwrite and os.path.lexists(target):
+            raise conflicts.exists(self._name, key)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ExistsError(
+                f"{self._shown(key)}: a file has the name of a folder above it.", hint="Choose another folder."
+            ) from None
+        return target
+
+    def _list(self, prefix: str, marker: str | None, limit: int, search: str) -> RawPage:
         with self._translated(prefix):
             with os.scandir(self._path(prefix)) as found:
-                items = sorted(((item.name, item) for item in found), key=lambda pair: pair[0])
+                items = sorted(
+                    ((item.name, item) for item in found if _listed(item.name, search)), key=lambda pair: pair[0]
+                )
             later = [item for name, item in items if marker is None or name > marker]
             root = self._root.resolve()
             entries = tuple(_entry(prefix, item, root) for item in later[:limit])
@@ -143,9 +248,24 @@ class LocalBackend:
         except IsADirectoryError:
             raise BadRequestError(f"{shown} is a folder.", hint="Name a file in it.") from None
         except PermissionError:
-            raise DeniedError(f"This user may not read {shown}.", hint="Check the file's owner and mode.") from None
+            raise DeniedError(
+                f"This user may not read or write {shown}.", hint="Check the file's owner and mode."
+            ) from None
         except OSError as error:
-            raise UnreachableError(f"{shown} cannot be read ({error.strerror}).", hint="Check the mount.") from None
+            raise UnreachableError(
+                f"{shown} cannot be read or written ({error.strerror}).", hint="Check the mount."
+            ) from None
+
+
+def _etag_or_none(path: Path) -> str | None:
+    try:
+        return _etag(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _listed(name: str, search: str) -> bool:
+    return name.startswith(search) and not is_hidden(name)
 
 
 def _entry(prefix: str, item: os.DirEntry[str], root: Path) -> Entry:

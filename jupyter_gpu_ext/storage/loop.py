@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from concurrent.futures import Future, wait
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -99,6 +101,22 @@ class IOLoop:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name=_THREAD_NAME, daemon=True).start()
             return self._loop
+
+
+async def ahead(work: Iterable[Coroutine[Any, Any, T]], count: int) -> AsyncIterator[T]:
+    """Yield the results of `work` in order, `count` of them under way at a time; none outlives the caller."""
+    todo, running = iter(work), deque[asyncio.Task[T]]()
+    try:
+        while True:
+            running.extend(asyncio.ensure_future(one) for one in islice(todo, count - len(running)))
+            if not running:
+                return
+            yield await running[0]
+            running.popleft()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 _THREAD_NAME = "jupyter-gpu-ext-io"

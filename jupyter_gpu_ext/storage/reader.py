@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.errors import BadStorageReplyError, TensorFormatError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import resolve
+from jupyter_gpu_ext.storage.loop import ahead
+from jupyter_gpu_ext.storage.ranges import ByteRange, split
+from jupyter_gpu_ext.storage.retry import Tally
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from jupyter_gpu_ext.storage.models import Backend, Version
+    from collections.abc import AsyncIterator
+
+    from jupyter_gpu_ext.storage.models import Version
+    from jupyter_gpu_ext.storage.steady import Steady
     from jupyter_gpu_ext.storage.url import ObjectURL
 
 # Holds the whole header of most tensor files and the directory of a small one; costs what a HEAD costs.
 HEAD_BYTES = 64 * 1024
+PIECE_BYTES = 8 << 20
+_PIECES_AHEAD = 4
 
 
 class Reader:
@@ -27,18 +37,33 @@ class Reader:
         Size in bytes and ETag at the time of opening.
     head : bytes
         The first bytes, which came with the version.
-    requests, bytes_read : int
+    bytes_read : int
         What was asked for so far.
+    tally : Tally
+        What was asked for again.
     """
 
-    def __init__(self, url: ObjectURL, backend: Backend, key: str, head: bytes, version: Version) -> None:
+    def __init__(
+        self, url: ObjectURL, backend: Steady, key: str, head: bytes, version: Version, *, tally: Tally | None = None
+    ) -> None:
         self.url = url
         self.version = version
         self.head = head
-        self.requests = 1
+        self.tally = tally or Tally()
         self.bytes_read = len(head)
         self._backend = backend
         self._key = key
+        self._asked = 1
+
+    @property
+    def requests(self) -> int:
+        """Requests so far, those that were repeated included."""
+        return self._asked + self.tally.retries
+
+    @property
+    def notice(self) -> str:
+        """A sentence while the account throttles, '' otherwise."""
+        return self._backend.limiter.notice()
 
     @property
     def shown(self) -> str:
@@ -53,9 +78,9 @@ class Reader:
         ObjectChangedError
             When the object was replaced since it was opened; names both versions.
         """
-        self.requests += 1
+        self._asked += 1
         self.bytes_read += len(out)
-        await self._backend.read_into(self._key, self.version, start, out)
+        await self._backend.read_into(self._key, self.version, start, out, self.tally)
 
     async def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`, from memory where the head holds them.
@@ -70,16 +95,60 @@ class Reader:
                 f"{self.shown} points to bytes that it does not have: it is cut off or damaged.",
                 hint="Write or copy the file again.",
             )
-        if stop <= len(self.head):
+        if stop <= len(self.head) or start == stop:
             return self.head[start:stop]
         data = bytearray(stop - start)
         await self.read_into(start, memoryview(data))
         return bytes(data)
+
+    async def pieces(self) -> AsyncIterator[bytes | bytearray]:
+        """Yield the whole object in order, a few pieces ahead; checked at the end where a checksum is stored.
+
+        Raises
+        ------
+        BadStorageReplyError
+            After the last piece, when the bytes are not those that were stored.
+        """
+        digest = hashlib.md5(usedforsecurity=False)
+        if self.head:
+            yield self.head
+            digest.update(self.head)
+        rest = [ByteRange(len(self.head), self.version.size_bytes)] if len(self.head) < self.version.size_bytes else []
+        async for piece in ahead((self._piece(one) for one in split(rest, most_bytes=PIECE_BYTES)), _PIECES_AHEAD):
+            yield piece
+            # Off the loop: a gigabyte takes more than a second.
+            await asyncio.to_thread(digest.update, piece)
+        await self._verify(digest.digest())
+
+    async def read_all(self) -> bytes:
+        """Return the whole object, checked against the checksum stored with it where there is one.
+
+        Raises
+        ------
+        BadStorageReplyError
+            When the bytes are not those that were stored.
+        """
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def _piece(self, one: ByteRange) -> bytearray:
+        data = bytearray(one.size_bytes)
+        await self.read_into(one.start, memoryview(data))
+        return data
+
+    async def _verify(self, digest: bytes) -> None:
+        entry = await self._backend.head(self._key)
+        # What was replaced since was read in its old version to the end; there is nothing to compare it with.
+        if entry.md5 is not None and entry.etag == self.version.etag and entry.md5 != digest:
+            raise BadStorageReplyError(
+                f"{self.shown} does not match the checksum stored with it: a byte was changed.",
+                hint="Run it again; if it stays, the stored object is damaged: write it again.",
+            )
 
 
 async def open_reader(text: str) -> Reader:
     """Open the object of a URL: one request, which brings its first 64 KiB too."""
     url = urls.parse(text)
     backend, key = resolve(url)
-    head, version = await backend.first(key, HEAD_BYTES)
-    return Reader(url, backend, key, head, version)
+    tally = Tally()
+    head, version = await backend.first(key, HEAD_BYTES, tally)
+    return Reader(url, backend, key, head, version, tally=tally)

@@ -134,7 +134,12 @@ def _fetch(
     hosts = {key: allocate(span.size_bytes) for key, span in plan.spans.items()}
     progress = Progress(plan.bytes_read)
     memory = {key: view for key, (_, view) in hosts.items()}
-    LOOP.run(read_plan(reader, plan, memory, progress), tick=lambda: report(progress))
+
+    def tick() -> None:
+        progress.notice = reader.notice
+        report(progress)
+
+    LOOP.run(read_plan(reader, plan, memory, progress), tick=tick)
     storages = {key: host.to(target.device) for key, (host, _) in hosts.items()}
     build = Builder(storages, plan.spans)
     made: list[tuple[str, int, Any]] = []

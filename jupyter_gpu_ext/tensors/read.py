@@ -22,6 +22,8 @@ class Progress:
 
     total_bytes: int
     done_bytes: int = 0
+    # A sentence while storage asks for fewer requests.
+    notice: str = ""
 
 
 async def read_plan(

@@ -1,6 +1,7 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
-import { request } from './request';
+import type { Query } from './request';
+import { json, request, urlOf } from './request';
 
 // These mirror server/openapi.yaml, name by name.
 
@@ -71,15 +72,56 @@ export interface GpuStatus {
 export interface Connection {
   readonly name: string;
   readonly root: string;
+  /** null: the connections file does not say it rightly. */
+  readonly kind: string | null;
   readonly identity: string;
   readonly read_only: boolean;
+  readonly expires_at: string | null;
   readonly problem: Problem | null;
+}
+
+/** What could be connected; never connected by itself. */
+export interface Found {
+  readonly label: string;
+  readonly detail: string;
+  readonly link: string;
 }
 
 export interface Connections {
   readonly connections: readonly Connection[];
   readonly file: string;
   readonly example: string;
+  readonly found: readonly Found[];
+}
+
+export type Right = 'list' | 'read' | 'write' | 'delete';
+
+/** What a link turned out to be. */
+export interface Offer {
+  readonly name: string;
+  readonly root: string;
+  readonly kind: string;
+  readonly identity: string;
+  readonly read_only: boolean;
+  readonly expires_at: string | null;
+  /** null: not known. */
+  readonly grants: Readonly<Record<Right, boolean | null>>;
+  /** The key of the only object that it opens. */
+  readonly one_object: string | null;
+  readonly checks: readonly {
+    readonly what: 'list' | 'read' | 'write';
+    readonly ok: boolean;
+    readonly message: string;
+  }[];
+  readonly round_trip_seconds: number | null;
+  readonly saved: boolean;
+}
+
+export interface OfferRequest {
+  readonly link: string;
+  readonly name?: string;
+  readonly read_only?: boolean;
+  readonly save?: boolean;
 }
 
 export interface Entry {
@@ -122,6 +164,66 @@ export interface TensorFile {
   readonly bytes_read: number;
 }
 
+/** What is seen of a file that holds no tensors; never more than a part. */
+export interface Preview {
+  readonly kind: 'text' | 'csv' | 'json' | 'image' | 'parquet';
+  readonly truncated: boolean;
+  readonly text?: string;
+  readonly columns?: readonly string[];
+  readonly rows?: readonly (readonly string[])[];
+  readonly media_type?: string;
+  readonly base64?: string;
+  readonly bytes_read: number;
+}
+
+/** An upload that the server keeps until it is committed or aborted. */
+export interface UploadSession {
+  readonly id: string;
+  readonly block_bytes: number;
+  /** The indices of the blocks that have arrived. */
+  readonly received: readonly number[];
+}
+
+export interface UploadRequest {
+  readonly connection: string;
+  readonly key: string;
+  readonly size_bytes: number;
+  readonly overwrite?: boolean;
+  readonly resume_id?: string;
+}
+
+export interface Change {
+  readonly connection: string;
+  readonly key: string;
+  readonly to: string;
+  readonly overwrite?: boolean;
+  readonly move?: boolean;
+}
+
+export interface ShareLink {
+  readonly url: string;
+  readonly expires_at: string;
+}
+
+export type Doomed =
+  | { readonly connection: string; readonly keys: readonly string[] }
+  | { readonly connection: string; readonly prefix: string };
+
+/** A job of the server. */
+export interface Transfer {
+  readonly id: string;
+  readonly kind: string;
+  readonly title: string;
+  readonly done: number;
+  readonly total: number | null;
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
+  readonly failed: readonly {
+    readonly key: string;
+    readonly code: string;
+    readonly message: string;
+  }[];
+}
+
 /** The endpoints, bound to one server. */
 export class Api {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
@@ -134,21 +236,109 @@ export class Api {
     return request(this._settings, 'storage/connections');
   }
 
+  /** Ask what a link is; with `save`, keep it as a connection. */
+  offer(body: OfferRequest): Promise<Offer> {
+    return this._send('storage/connections', 'POST', body);
+  }
+
+  disconnect(name: string): Promise<object> {
+    return this._delete('storage/connections', { name });
+  }
+
   list(
     connection: string,
     prefix: string,
-    options: { limit: number; token: string | null }
+    options: { limit: number; token: string | null; search: string }
   ): Promise<Page> {
-    const { limit, token } = options;
+    const { limit, token, search } = options;
     return request(this._settings, 'storage/list', {
       connection,
       prefix,
       limit,
-      ...(token === null ? {} : { page_token: token })
+      // `token` would be taken for Jupyter's own.
+      ...(token === null ? {} : { page_token: token }),
+      ...(search === '' ? {} : { search })
     });
+  }
+
+  properties(connection: string, key: string): Promise<Entry> {
+    return request(this._settings, 'storage/object', { connection, key });
+  }
+
+  change(body: Change): Promise<Entry> {
+    return this._send('storage/object', 'PATCH', body);
+  }
+
+  remove(
+    connection: string,
+    key: string,
+    etag: string | null
+  ): Promise<object> {
+    const query = { connection, key, ...(etag === null ? {} : { etag }) };
+    return this._delete('storage/object', query);
+  }
+
+  makeFolder(connection: string, key: string): Promise<Entry> {
+    return this._send('storage/folders', 'POST', { connection, key });
+  }
+
+  share(connection: string, key: string, minutes: number): Promise<ShareLink> {
+    const body = { connection, key, minutes };
+    return this._send('storage/share', 'POST', body);
+  }
+
+  downloadUrl(connection: string, key: string): string {
+    return urlOf(this._settings, 'storage/download', { connection, key });
+  }
+
+  openUpload(body: UploadRequest): Promise<UploadSession> {
+    return this._send('storage/uploads', 'POST', body);
+  }
+
+  putBlock(
+    id: string,
+    index: number,
+    body: Blob,
+    signal: AbortSignal
+  ): Promise<Pick<UploadSession, 'received'>> {
+    const headers = { 'Content-Type': 'application/octet-stream' };
+    const init = { method: 'PUT', body, signal, headers };
+    return request(this._settings, `storage/uploads/${id}/${index}`, {}, init);
+  }
+
+  commitUpload(id: string): Promise<Entry> {
+    return this._send(`storage/uploads/${id}`, 'POST', {});
+  }
+
+  abortUpload(id: string): Promise<object> {
+    return this._delete(`storage/uploads/${id}`, {});
+  }
+
+  startDeletion(body: Doomed): Promise<Pick<Transfer, 'id'>> {
+    return this._send('storage/deletions', 'POST', body);
+  }
+
+  transfers(): Promise<{ transfers: readonly Transfer[] }> {
+    return request(this._settings, 'transfers');
+  }
+
+  cancelTransfer(id: string): Promise<object> {
+    return this._delete(`transfers/${id}`, {});
+  }
+
+  preview(connection: string, key: string): Promise<Preview> {
+    return request(this._settings, 'tensors/preview', { connection, key });
   }
 
   tensorInfo(connection: string, key: string): Promise<TensorFile> {
     return request(this._settings, 'tensors/info', { connection, key });
+  }
+
+  private _send<T>(path: string, method: string, body: object): Promise<T> {
+    return request(this._settings, path, {}, json(method, body));
+  }
+
+  private _delete(path: string, query: Query): Promise<object> {
+    return request(this._settings, path, query, { method: 'DELETE' });
   }
 }

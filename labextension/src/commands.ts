@@ -5,7 +5,23 @@ export const CommandIDs = {
   insertLoadExt: 'jupyter-gpu-ext:insert-load-ext',
   insertLoad: 'jupyter-gpu-ext:insert-load',
   copyUrl: 'jupyter-gpu-ext:copy-url',
-  refreshStorage: 'jupyter-gpu-ext:refresh-storage'
+  refreshStorage: 'jupyter-gpu-ext:refresh-storage',
+  lookInside: 'jupyter-gpu-ext:look-inside',
+  insertPandas: 'jupyter-gpu-ext:insert-pandas',
+  insertXarray: 'jupyter-gpu-ext:insert-xarray',
+  download: 'jupyter-gpu-ext:download',
+  rename: 'jupyter-gpu-ext:rename',
+  copyTo: 'jupyter-gpu-ext:copy-to',
+  remove: 'jupyter-gpu-ext:delete',
+  share: 'jupyter-gpu-ext:copy-share-link',
+  properties: 'jupyter-gpu-ext:properties',
+  upload: 'jupyter-gpu-ext:upload',
+  newFolder: 'jupyter-gpu-ext:new-folder',
+  find: 'jupyter-gpu-ext:find-in-folder',
+  pin: 'jupyter-gpu-ext:pin',
+  refreshHere: 'jupyter-gpu-ext:refresh-here',
+  disconnect: 'jupyter-gpu-ext:disconnect',
+  goTo: 'jupyter-gpu-ext:go-to'
 } as const;
 
 /** For commands that take no arguments. */

@@ -33,12 +33,10 @@ export type Query = Readonly<Record<string, string | number>>;
 export async function request<T>(
   settings: ServerConnection.ISettings,
   path: string,
-  query: Query = {}
+  query: Query = {},
+  init: RequestInit = {}
 ): Promise<T> {
-  const url =
-    URLExt.join(settings.baseUrl, ROOT, path) +
-    URLExt.objectToQueryString(textual(query));
-  const response = await send(url, settings);
+  const response = await send(urlOf(settings, path, query), init, settings);
   const body = parse(await response.text());
   if (!response.ok) {
     throw refusal(response, body);
@@ -49,12 +47,31 @@ export async function request<T>(
   return body as T;
 }
 
+/** An endpoint's address, below the server's base URL. */
+export function urlOf(
+  settings: ServerConnection.ISettings,
+  path: string,
+  query: Query
+): string {
+  return (
+    URLExt.join(settings.baseUrl, ROOT, path) +
+    URLExt.objectToQueryString(textual(query))
+  );
+}
+
+/** A request that carries JSON. */
+export function json(method: string, body: object): RequestInit {
+  const headers = { 'Content-Type': 'application/json' };
+  return { method, headers, body: JSON.stringify(body) };
+}
+
 async function send(
   url: string,
+  init: RequestInit,
   settings: ServerConnection.ISettings
 ): Promise<Response> {
   try {
-    return await ServerConnection.makeRequest(url, {}, settings);
+    return await ServerConnection.makeRequest(url, init, settings);
   } catch (error) {
     throw new ApiError(0, 'no_reply', String(error), '');
   }

@@ -2,3 +2,5 @@ import './base.css';
 import './gpu.css';
 import './storage.css';
 import './progress.css';
+import './connect.css';
+import './transfers.css';

@@ -1,6 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Entry, GpuStatus, KernelUse, Sample } from '../src/api';
+import type {
+  Connection,
+  Entry,
+  GpuStatus,
+  KernelUse,
+  Sample
+} from '../src/api';
 
 /** English as it stands in the source, with its arguments filled in. */
 export const trans = {
@@ -14,6 +20,16 @@ function fill(text: string, args: unknown[]): string {
     String(args[Number(index) - 1])
   );
 }
+
+export const CONNECTION: Connection = {
+  name: 'weights',
+  root: 'az://models',
+  kind: 'az',
+  identity: 'account key of mystorage',
+  read_only: true,
+  expires_at: null,
+  problem: null
+};
 
 export function entry(key: string, change: Partial<Entry> = {}): Entry {
   const isFolder = key.endsWith('/');

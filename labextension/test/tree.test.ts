@@ -1,25 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { Connection } from '../src/api';
 import { ApiError } from '../src/request';
 import { stepFor } from '../src/storage/keys';
+import { remaining, rowsOf } from '../src/storage/rows';
 import * as tree from '../src/storage/state';
-import { entry } from './helpers';
+import { CONNECTION, entry } from './helpers';
 
 const ROOT = { connection: 'weights', prefix: '' };
 const LLAMA = { connection: 'weights', prefix: 'llama/' };
 
-const connection: Connection = {
-  name: 'weights',
-  root: 'az://models',
-  identity: 'account key of mystorage',
-  read_only: true,
-  problem: null
-};
-
 function opened(): tree.TreeState {
-  const state = tree.withConnections(tree.EMPTY_TREE, [connection]);
+  const state = tree.withConnections(tree.EMPTY_TREE, [CONNECTION]);
   return tree.withExpanded(state, ROOT, true);
 }
 
@@ -28,11 +20,10 @@ function listed(): tree.TreeState {
   return tree.withPage(opened(), ROOT, { entries, next_token: null }, false);
 }
 
-const kinds = (state: tree.TreeState) =>
-  tree.rowsOf(state).map(row => row.kind);
+const kinds = (state: tree.TreeState) => rowsOf(state).map(row => row.kind);
 
 test('a closed connection is one row', () => {
-  const state = tree.withConnections(tree.EMPTY_TREE, [connection]);
+  const state = tree.withConnections(tree.EMPTY_TREE, [CONNECTION]);
   assert.deepEqual(kinds(state), ['connection']);
 });
 
@@ -50,7 +41,7 @@ test('a folder says that it is loading, empty, failed or cut', () => {
     'failed'
   ]);
   const cut = { entries: [entry('a')], next_token: 't' };
-  const rows = tree.rowsOf(tree.withPage(loading, ROOT, cut, false));
+  const rows = rowsOf(tree.withPage(loading, ROOT, cut, false));
   assert.deepEqual(rows.at(-1), {
     id: 'note folder weights://',
     kind: 'more',
@@ -79,10 +70,10 @@ test('the next page continues a folder, a first page replaces it', () => {
 test('asking for more by the keyboard goes on at the first new row', () => {
   const first = { entries: [entry('a')], next_token: 't' };
   const cut = tree.withPage(opened(), ROOT, first, false);
-  const asked = tree.withSelected(cut, tree.rowsOf(cut).at(-1)?.id ?? null);
+  const asked = tree.withSelected(cut, rowsOf(cut).at(-1)?.id ?? null);
   const second = { entries: [entry('b'), entry('c')], next_token: 'u' };
   const state = tree.withPage(asked, ROOT, second, true);
-  assert.equal(state.selected, tree.rowsOf(state)[2]?.id);
+  assert.equal(state.selected, rowsOf(state)[2]?.id);
 });
 
 test('a failed next page keeps what was shown', () => {
@@ -104,24 +95,105 @@ test('a refresh keeps rows in place and forgets closed folders', () => {
 test('a folder and an object of one key are two rows', () => {
   const entries = [entry('a/'), entry('a/', { kind: 'object' })];
   const page = { entries, next_token: null };
-  const rows = tree.rowsOf(tree.withPage(opened(), ROOT, page, false));
+  const rows = rowsOf(tree.withPage(opened(), ROOT, page, false));
   assert.equal(new Set(rows.map(row => row.id)).size, 3);
+});
+
+test('a narrowed folder says so, and keeps its rows until the reply', () => {
+  const narrowed = tree.withSearch(listed(), ROOT, 'rn');
+  assert.deepEqual(kinds(tree.withLoading(narrowed, ROOT)), [
+    'connection',
+    'narrowed',
+    'folder',
+    'object',
+    'object'
+  ]);
+  const none = { entries: [], next_token: null };
+  assert.deepEqual(kinds(tree.withPage(narrowed, ROOT, none, false)), [
+    'connection',
+    'narrowed'
+  ]);
+});
+
+test('an entry that came to be stands where the listing has it', () => {
+  const keys = (state: tree.TreeState) =>
+    tree.folderAt(state, ROOT).entries.map(({ key }) => key);
+  const added = tree.withEntry(listed(), ROOT, entry('model.pt'));
+  assert.deepEqual(keys(added), [
+    'llama/',
+    'model.pt',
+    'resnet50.pth',
+    'rn.pth'
+  ]);
+  const again = tree.withEntry(added, ROOT, entry('rn.pth', { size_bytes: 7 }));
+  assert.equal(tree.entryAt(again, ROOT, 'rn.pth')?.size_bytes, 7);
+  assert.equal(keys(again).length, 4);
+  const gone = tree.withoutEntries(again, ROOT, new Set(['llama/', 'rn.pth']));
+  assert.deepEqual(keys(gone), ['model.pt', 'resnet50.pth']);
+});
+
+test('an entry beyond the page or the narrowing waits for its listing', () => {
+  const cut = { entries: [entry('a')], next_token: 't' };
+  const first = tree.withPage(opened(), ROOT, cut, false);
+  assert.equal(tree.withEntry(first, ROOT, entry('z')), first);
+  const narrowed = tree.withSearch(listed(), ROOT, 'rn');
+  assert.equal(tree.withEntry(narrowed, ROOT, entry('model.pt')), narrowed);
+});
+
+test('a folder is found without its slash, an object before it', () => {
+  assert.equal(tree.entryAt(listed(), ROOT, 'llama')?.key, 'llama/');
+  const both = tree.withEntry(listed(), ROOT, entry('llama'));
+  assert.equal(tree.entryAt(both, ROOT, 'llama')?.kind, 'object');
+  assert.equal(tree.entryAt(both, ROOT, 'lla'), undefined);
+});
+
+test('what went wrong is said below its row until a refresh', () => {
+  const id = rowsOf(listed())[2]?.id ?? '';
+  const problem = new ApiError(424, 'denied', 'held', '');
+  const state = tree.withTrouble(listed(), id, problem);
+  assert.deepEqual(kinds(state).slice(2, 4), ['object', 'trouble']);
+  assert.ok(!kinds(tree.withTrouble(state, id, null)).includes('trouble'));
+  const fresh = tree.withConnections(state, [CONNECTION]);
+  assert.ok(!kinds(fresh).includes('trouble'));
+});
+
+test('an opened model shows its shards', () => {
+  const entries = [1, 2].map(n => entry(`m-0000${n}-of-00003.pt`));
+  const page = { entries, next_token: null };
+  const closed = tree.withPage(opened(), ROOT, page, false);
+  assert.deepEqual(kinds(closed), ['connection', 'shards']);
+  const open = tree.withOpen(closed, rowsOf(closed)[1]?.id ?? '', true);
+  const shards = rowsOf(open).flatMap(row =>
+    row.kind === 'object' ? [row.shard] : []
+  );
+  assert.deepEqual(shards, [
+    [1, 3],
+    [2, 3]
+  ]);
+});
+
+test('where the selected row went, the one above it is selected', () => {
+  const before = rowsOf(listed());
+  const [root, folder, file] = before.map(row => row.id);
+  assert.ok(root && folder && file);
+  assert.equal(remaining(file, before, before), file);
+  const gone = before.filter(row => row.id !== file);
+  assert.equal(remaining(file, before, gone), folder);
+  assert.equal(remaining(file, before, before.slice(0, 1)), root);
+  assert.equal(remaining(null, before, gone), null);
 });
 
 test('5,000 entries become rows quickly', () => {
   const entries = Array.from({ length: 5000 }, (_, i) => entry(`f${i}`));
   const page = { entries, next_token: null };
-  assert.equal(
-    tree.rowsOf(tree.withPage(opened(), ROOT, page, false)).length,
-    5001
-  );
+  assert.equal(rowsOf(tree.withPage(opened(), ROOT, page, false)).length, 5001);
 });
 
 test('the keyboard walks as the ARIA tree pattern says', () => {
   const page = { entries: [entry('llama/x')], next_token: null };
   const open = tree.withExpanded(listed(), LLAMA, true);
   // weights, llama/, llama/x, resnet50.pth, rn.pth
-  const rows = tree.rowsOf(tree.withPage(open, LLAMA, page, false));
+  const rows = rowsOf(tree.withPage(open, LLAMA, page, false));
   const to = (key: string, at: number) => {
     const step = stepFor(key, rows, at);
     return step?.kind === 'move' ? step.to : (step?.kind ?? null);
@@ -141,12 +213,17 @@ test('the keyboard walks as the ARIA tree pattern says', () => {
   assert.equal(to('R', 3), 4);
   assert.equal(to('r', 4), 3);
   assert.equal(to('z', 0), null);
+  assert.equal(to('/', 0), 'find');
+  assert.equal(to(' ', 3), 'mark');
+  assert.equal(to('Delete', 3), 'remove');
+  assert.equal(to('F2', 3), 'rename');
+  assert.equal(to('Delete', -1), null);
   assert.equal(to('Tab', 0), null);
 });
 
 test('left on a closed root stays', () => {
-  const state = tree.withConnections(tree.EMPTY_TREE, [connection]);
-  const rows = tree.rowsOf(state);
+  const state = tree.withConnections(tree.EMPTY_TREE, [CONNECTION]);
+  const rows = rowsOf(state);
   assert.equal(stepFor('ArrowLeft', rows, 0), null);
   assert.deepEqual(stepFor('ArrowRight', rows, 0), { kind: 'toggle' });
 });

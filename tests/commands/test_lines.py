@@ -13,6 +13,8 @@ from jupyter_gpu_ext.errors import UsageError
     ("line", "source"),
     [
         ("blob ls", "print(jg.ls())"),
+        ("blob connect", "print(jg.connect())"),
+        ("blob connect s3://b -n w --writable", 'print(jg.connect("s3://b", name="w", read_only=False))'),
         ("blob ls weights://a --limit 5", 'print(jg.ls("weights://a", limit=5))'),
         ("blob ls --limit={n}", "print(jg.ls(limit=n))"),
         ("blob info weights://x.pt", 'print(jg.info("weights://x.pt"))'),
@@ -38,7 +40,7 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
     ("line", "message", "hint"),
     [
         ("blob inf", "'inf'", "Did you mean blob info?"),
-        ("blob zzz", "'zzz'", "One of: ls, info, plan, load."),
+        ("blob zzz", "'zzz'", "One of: connect, ls, info, plan, load."),
         ("blob info", "needs URL", "blob info --help"),
         ("blob ls a b", "b", "quotes"),
         ("blob ls --limt 3", "--limt", "--limit"),

@@ -71,6 +71,10 @@ def lines(draw: st.DrawFn) -> tuple[str, str, tuple[str, list[Any], dict[str, An
     for option in verb.options:
         if option.kind == "output" or not draw(st.booleans()):
             continue
+        if option.kind in ("flag", "off"):
+            typed.append(option.flag)
+            options[option.keyword] = option.kind == "flag"
+            continue
         if option.kind == "number":
             number = draw(st.integers(0, 10**6))
             typed.append(f"{option.flag} {number}")

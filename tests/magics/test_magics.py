@@ -277,7 +277,7 @@ def test_the_greeting(cells, stores):
 @pytest.mark.parametrize(
     ("connections", "said"),
     [
-        ({}, "connections: none; write one to {file}"),
+        ({}, "connections: none, %blob connect"),
         ({"bad": {"root": "relative"}}, "connections: bad is not usable (`%blob ls` says why)"),
         (
             {"disk": {"root": "/tmp"}, "bad": {"root": "relative"}},

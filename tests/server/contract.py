@@ -20,6 +20,27 @@ if TYPE_CHECKING:
 FILE = Path(jupyter_gpu_ext.server.__file__).with_name("openapi.yaml")
 SPEC: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 PATHS = list(SPEC["paths"])
+OPERATIONS = [(path, method) for path, verbs in SPEC["paths"].items() for method in verbs]
+
+# What a path's variables stand for in the routes, and a value that none of them knows.
+_VARIABLES = {
+    "uploads/{upload}": (r"uploads/([0-9a-f]{32})", f"uploads/{'0' * 32}"),
+    "transfers/{job}": (r"transfers/([0-9a-f]{32})", f"transfers/{'0' * 32}"),
+    "/{index}": (r"/(\d{1,6})", "/0"),
+}
+
+
+def concrete(path: str) -> str:
+    """Return a path with values in place of its variables."""
+    for variable, (_, value) in _VARIABLES.items():
+        path = path.replace(variable, value)
+    return path
+
+
+def _template(route: str) -> str:
+    for variable, (pattern, _) in _VARIABLES.items():
+        route = route.replace(pattern, variable)
+    return route
 
 
 def closed(schema: Any) -> Any:
@@ -59,4 +80,5 @@ def routes(app: ServerApp) -> dict[str, type]:
 
     walk(app.web_app.default_router)
     base = re.escape(app.base_url.rstrip("/") + API)
-    return {re.sub(f"^(?:{base}|{app.base_url.rstrip('/')}{API})|\\$$", "", path): one for path, one in found.items()}
+    start = f"^(?:{base}|{app.base_url.rstrip('/')}{API})|\\$$"
+    return {_template(re.sub(start, "", path)): one for path, one in found.items()}

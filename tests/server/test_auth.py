@@ -8,7 +8,7 @@ import pytest
 from jupyter_server.auth import Authorizer
 
 from tests.server import check_auth
-from tests.server.contract import PATHS, SPEC, check
+from tests.server.contract import OPERATIONS, PATHS, SPEC, check, concrete
 from tests.server.live import API, TOKEN
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -63,7 +63,7 @@ def authorizer(server):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("path", PATHS)
 def test_strangers_get_nothing(server, path, method, token):
-    reply = server.request(method, API + path, token=token)
+    reply = server.request(method, API + concrete(path), token=token)
     if method == "OPTIONS":
         # A browser's preflight carries no token by design, and learns no more than the methods of the web.
         assert (reply.status, reply.body) == (200, b"")
@@ -77,27 +77,27 @@ def test_strangers_get_nothing(server, path, method, token):
 def test_verbs_that_are_not_in_the_contract_do_not_exist(server, path, method):
     if method.lower() in SPEC["paths"][path] or method == "OPTIONS":
         return
-    reply = server.request(method, API + path, headers={"X-HTTP-Method-Override": "GET"})
+    reply = server.request(method, API + concrete(path), headers={"X-HTTP-Method-Override": "GET"})
     assert reply.status == 405
     assert method == "HEAD" or set(reply.json) == {"code", "message", "hint"}
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_the_permission_asked_for_is_exactly_the_one_in_the_contract(server, authorizer, path):
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_the_permission_asked_for_is_exactly_the_one_in_the_contract(server, authorizer, path, method):
     recording = authorizer(Recording())
-    server.get(path, connection="none", key="x")
-    action, resource = SPEC["paths"][path]["get"]["x-authorized"].split()
+    server.request(method.upper(), API + concrete(path), "connection=none&key=x")
+    action, resource = SPEC["paths"][path][method]["x-authorized"].split()
     assert recording.asked[0] == (action, resource)
     assert recording.asked[1:] == ([("execute", "kernels")] if path == "/gpu/status" else [])
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
 @pytest.mark.parametrize("kind", [DenyAll, DenyAllLater])
-def test_a_refused_person_gets_403(server, authorizer, kind, path):
+def test_a_refused_person_gets_403(server, authorizer, kind, path, method):
     authorizer(kind())
-    reply = server.get(path, connection="none", key="x")
+    reply = server.request(method.upper(), API + concrete(path), "connection=none&key=x")
     assert reply.status == 403
-    assert check(path, reply)["code"] == "forbidden"
+    assert check(path, reply, method)["code"] == "forbidden"
 
 
 def test_an_authorizer_that_answers_later_can_grant(server, authorizer):
@@ -123,6 +123,12 @@ def cookie(server):
 def test_a_page_of_this_server_is_signed_in_by_its_cookie(server, cookie):
     reply = server.request("GET", API + "/gpu/status", token=None, headers={"Cookie": cookie})
     assert reply.status == 200
+
+
+@pytest.mark.parametrize(("path", "method"), [one for one in OPERATIONS if one[1] != "get"])
+def test_what_changes_something_needs_the_cookie_twice(server, cookie, path, method):
+    reply = server.request(method.upper(), API + concrete(path), token=None, headers={"Cookie": cookie})
+    assert reply.status == 403
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])

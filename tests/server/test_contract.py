@@ -51,9 +51,9 @@ def test_every_verb_is_in_the_contract_with_the_permission_it_asks_for(server):
 
 
 def test_a_reply_with_more_or_less_than_promised_is_caught():
-    good = b'{"connections": [], "file": "", "example": ""}'
+    good = b'{"connections": [], "found": [], "file": "", "example": ""}'
     check("/storage/connections", reply(good))
-    for wrong in (b'{"connections": [], "file": ""}', good.replace(b"{", b'{"secret": 1, ', 1)):
+    for wrong in (b'{"connections": [], "found": [], "file": ""}', good.replace(b"{", b'{"secret": 1, ', 1)):
         with pytest.raises(ValidationError):
             check("/storage/connections", reply(wrong))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -125,3 +126,79 @@ def endpoint(status: int, body: bytes, headers: dict[str, str] | None = None) ->
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Recorder(Proxy):
+    """A proxy that keeps what the client sent; `requests` are the lines 'METHOD path'."""
+
+    def __init__(self, port: int) -> None:
+        self.sent = bytearray()
+        super().__init__(port)
+
+    @property
+    def requests(self) -> list[str]:
+        found = re.findall(rb"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n", bytes(self.sent))
+        return [f"{method.decode()} {path.decode()}" for method, path in found]
+
+    def _up(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                with self._lock:
+                    self.sent += data
+                server.sendall(data)
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def recorder(port: int) -> Iterator[Recorder]:
+    """Run a recording proxy for the length of a block."""
+    running = Recorder(port)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+class Lossy(Proxy):
+    """A proxy that drops the answer to one request, and the connection with it; the server did its work."""
+
+    def __init__(self, port: int) -> None:
+        self.lost = threading.Event()
+        self._method: bytes | None = None
+        self._doomed: set[socket.socket] = set()
+        super().__init__(port)
+
+    def lose_next(self, method: bytes) -> None:
+        self._method = method
+
+    def _up(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                if self._method is not None and data.startswith(self._method):
+                    self._method = None
+                    self._doomed.add(server)
+                server.sendall(data)
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _down(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                # The leave to send the body on is not yet the answer.
+                if server in self._doomed and b" 100 " not in data[:16]:
+                    self.lost.set()
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def lossy(port: int) -> Iterator[Lossy]:
+    """Run a lossy proxy for the length of a block."""
+    running = Lossy(port)
+    try:
+        yield running
+    finally:
+        running.close()

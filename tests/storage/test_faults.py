@@ -61,7 +61,7 @@ def changed(fields: dict[str, object], what: str) -> Iterator[dict[str, object]]
         case "tls on a plain port":
             yield {**fields, "endpoint": str(fields["endpoint"]).replace("http:", "https:")}
         case _:
-            status = int(what[:3])
+            status = int(what.split(maxsplit=1)[0])
             with endpoint(200, HTML) as elsewhere:
                 headers = {"Location": f"{elsewhere}/x"} if 300 <= status < 400 else None
                 with endpoint(status, HTML, headers) as address:

@@ -131,7 +131,7 @@ def test_paths_without_a_connection(local_store: Store, monkeypatch: pytest.Monk
 def test_file_that_this_user_may_not_read(local_store: Store) -> None:
     local_store.put("x", b"1")
     (local_store.folder / "x").chmod(0)
-    with pytest.raises(DeniedError, match="may not read"):
+    with pytest.raises(DeniedError, match="may not read or write"):
         LOOP.run(open_reader("disk://x"))
 
 

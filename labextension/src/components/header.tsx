@@ -6,6 +6,8 @@ interface IHeaderProps {
   readonly refreshLabel: string;
   readonly busy?: boolean;
   readonly onRefresh: () => void;
+  /** More buttons, before the refresh. */
+  readonly children?: React.ReactNode;
 }
 
 /** A panel's title with its refresh button. */
@@ -13,6 +15,7 @@ export function Header(props: IHeaderProps): React.JSX.Element {
   return (
     <div className="jp-gpuext-Header">
       <h2>{props.title}</h2>
+      {props.children}
       <button
         type="button"
         className="jp-gpuext-IconButton"

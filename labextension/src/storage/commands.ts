@@ -1,27 +1,42 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { Clipboard, Notification } from '@jupyterlab/apputils';
-import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { TranslationBundle } from '@jupyterlab/translation';
+import { Clipboard } from '@jupyterlab/apputils';
 
 import { CommandIDs, NO_ARGUMENTS } from '../commands';
-import { insertIntoCurrent } from '../notebook';
-import { fitsOnLine, loadSource, nameUrl } from './insert';
-import type { StorageModel } from './model';
+import type { IStorageContext } from './context';
+import { isWritable, placeOf } from './context';
+import { pickFiles } from './drop';
+import { copyTo, disconnect, newFolder, removeObject, rename } from './edit';
+import { insertLoad, insertReader, pathOf, urlOf } from './insertrow';
+import { mayHoldTensors } from './look';
 import { STORAGE_PANEL_ID } from './panel';
-import { isArchived } from './row';
-import type { ObjectRow, Row } from './state';
+import { isPinned, togglePin, withRecent } from './paths';
+import { showProperties } from './properties';
+import type { Reader } from './readcode';
+import { callFor } from './readcode';
+import { removeAll, removeMarked } from './removeall';
+import type { Row } from './rows';
+import { download, share } from './share';
 
-interface IContext {
-  readonly app: JupyterFrontEnd;
-  readonly model: StorageModel;
-  readonly tracker: INotebookTracker | null;
-  readonly palette: ICommandPalette | null;
-  readonly trans: TranslationBundle;
+/** A command on the selected row, for the kinds of rows that it knows. */
+interface IRowCommand<K extends Row['kind']> {
+  readonly id: string;
+  readonly label: string | (() => string);
+  readonly kinds: readonly K[];
+  /** Hidden where the connection is read-only. */
+  readonly writes?: boolean;
+  /** Offered also while several rows are marked. */
+  readonly many?: boolean;
+  readonly isEnabled?: (row: Extract<Row, { kind: K }>) => boolean;
+  readonly run: (row: Extract<Row, { kind: K }>) => void | Promise<void>;
 }
 
-export function addStorageCommands(context: IContext): void {
-  const { app, model, palette, trans } = context;
+const FOLDERS = ['connection', 'folder'] as const;
+
+export function addStorageCommands(
+  context: IStorageContext,
+  palette: ICommandPalette | null
+): void {
+  const { app, model, trans } = context;
   app.commands.addCommand(CommandIDs.openStorage, {
     label: trans.__('Show Storage Panel'),
     describedBy: NO_ARGUMENTS,
@@ -32,73 +47,206 @@ export function addStorageCommands(context: IContext): void {
     describedBy: NO_ARGUMENTS,
     execute: () => model.refresh()
   });
-  app.commands.addCommand(CommandIDs.insertLoad, {
-    label: trans.__('Insert Load'),
+  app.commands.addCommand(CommandIDs.goTo, {
+    label: trans.__('Go to a Path in Storage…'),
     describedBy: NO_ARGUMENTS,
-    isVisible: () => model.selected?.kind === 'object',
-    execute: () => insertLoad(context)
+    execute: () => {
+      app.shell.activateById(STORAGE_PANEL_ID);
+      context.panel.offer('');
+    }
   });
-  app.commands.addCommand(CommandIDs.copyUrl, {
-    label: trans.__('Copy Name-URL'),
-    describedBy: NO_ARGUMENTS,
-    isVisible: () => urlOf(model.selected) !== null,
-    execute: () => Clipboard.copyToSystem(urlOf(model.selected) ?? '')
-  });
-  for (const command of [CommandIDs.openStorage, CommandIDs.refreshStorage]) {
+  addInsertCommands(context);
+  addFileCommands(context);
+  addFolderCommands(context);
+  addPathCommands(context);
+  const { openStorage, refreshStorage, goTo } = CommandIDs;
+  for (const command of [openStorage, refreshStorage, goTo]) {
     palette?.addItem({ command, category: trans.__('Storage') });
   }
 }
 
-function insertLoad(context: IContext): void {
-  const { app, model, tracker, trans } = context;
-  const row = model.selected;
-  if (row?.kind !== 'object') {
-    return;
-  }
-  const reason = whyNot(row, model, trans);
-  if (reason) {
-    Notification.warning(reason, { autoClose: 8000 });
-    return;
-  }
-  const { connection, entry } = row;
-  insertIntoCurrent(
-    app,
-    tracker,
-    above => loadSource(connection, entry.key, above),
-    trans
-  );
+function addInsertCommands(context: IStorageContext): void {
+  const { trans } = context;
+  addRowCommand(context, {
+    id: CommandIDs.insertLoad,
+    label: trans.__('Load'),
+    kinds: ['object'],
+    isEnabled: row => mayHoldTensors(row.entry.name),
+    run: row => insertLoad(context, row)
+  });
+  const addReader = (id: string, label: string, reader: Reader) => {
+    addRowCommand(context, {
+      id,
+      label,
+      kinds: ['object', 'folder'],
+      isEnabled: row => callFor(reader, row.entry.key) !== null,
+      run: row => insertReader(context, row, reader)
+    });
+  };
+  addReader(CommandIDs.insertPandas, 'pandas', 'pandas');
+  addReader(CommandIDs.insertXarray, 'xarray', 'xarray');
 }
 
-/** Why a load of this file would be refused, as far as is known by now. */
-function whyNot(
-  row: ObjectRow,
-  model: StorageModel,
-  trans: TranslationBundle
-): string | null {
-  if (isArchived(row)) {
-    return trans.__('archived: cannot be read');
-  }
-  if (row.entry.unreadable !== null) {
-    return row.entry.unreadable;
-  }
-  if (!fitsOnLine(nameUrl(row.connection, row.entry.key))) {
-    return trans.__('This name holds a line break, which no magic can spell.');
-  }
-  const { inside } = model;
-  return inside?.state === 'failed' &&
-    inside.problem.code === 'unsupported_format'
-    ? `${inside.problem.message} ${inside.problem.hint}`
-    : null;
+function addFileCommands(context: IStorageContext): void {
+  const { model, memory, trans } = context;
+  const kinds = ['object'] as const;
+  addRowCommand(context, {
+    id: CommandIDs.lookInside,
+    label: trans.__("What's inside"),
+    kinds: ['object', 'shards'],
+    run: row => (row.kind === 'shards' ? model.toggle(row) : model.select(row))
+  });
+  addRowCommand(context, {
+    id: CommandIDs.download,
+    label: trans.__('Download'),
+    kinds,
+    run: row => {
+      const path = { connection: row.connection, key: row.entry.key };
+      memory.update(paths => withRecent(paths, path));
+      return download(context, row);
+    }
+  });
+  addRowCommand(context, {
+    id: CommandIDs.rename,
+    label: trans.__('Rename…'),
+    kinds,
+    writes: true,
+    run: row => rename(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.copyTo,
+    label: trans.__('Copy to…'),
+    kinds,
+    writes: true,
+    run: row => copyTo(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.share,
+    label: trans.__('Copy share link…'),
+    kinds,
+    run: row => share(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.properties,
+    label: trans.__('Properties'),
+    kinds,
+    run: row => showProperties(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.remove,
+    label: trans.__('Delete…'),
+    kinds: ['object', 'shards', 'folder'],
+    writes: true,
+    many: true,
+    run: row => {
+      if (model.marked.length > 1) {
+        return removeMarked(context);
+      }
+      return row.kind === 'object'
+        ? removeObject(context, row)
+        : removeAll(context, row);
+    }
+  });
 }
 
-function urlOf(row: Row | null): string | null {
-  switch (row?.kind) {
-    case 'connection':
-    case 'folder':
-      return nameUrl(row.place.connection, row.place.prefix);
-    case 'object':
-      return nameUrl(row.connection, row.entry.key);
-    default:
-      return null;
-  }
+function addFolderCommands(context: IStorageContext): void {
+  const { model, panel, trans } = context;
+  addRowCommand(context, {
+    id: CommandIDs.upload,
+    label: trans.__('Upload here…'),
+    kinds: FOLDERS,
+    writes: true,
+    run: row => pickFiles(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.newFolder,
+    label: trans.__('New folder…'),
+    kinds: FOLDERS,
+    writes: true,
+    run: row => newFolder(context, row)
+  });
+  addRowCommand(context, {
+    id: CommandIDs.find,
+    label: trans.__('Find by first letters'),
+    kinds: ['connection', 'folder', 'object', 'shards'],
+    run: async row => {
+      const place = placeOf(row);
+      panel.find(place);
+      await model.open(place);
+    }
+  });
+  addRowCommand(context, {
+    id: CommandIDs.refreshHere,
+    label: trans.__('Refresh'),
+    kinds: ['connection', 'folder', 'object', 'shards'],
+    run: row =>
+      row.kind === 'connection' ? model.refresh() : model.list(placeOf(row))
+  });
+  addRowCommand(context, {
+    id: CommandIDs.disconnect,
+    label: trans.__('Disconnect…'),
+    kinds: ['connection'],
+    run: row => disconnect(context, row)
+  });
+}
+
+function addPathCommands(context: IStorageContext): void {
+  const { model, memory, trans } = context;
+  addRowCommand(context, {
+    id: CommandIDs.copyUrl,
+    label: trans.__('Copy name-URL'),
+    kinds: ['connection', 'folder', 'object', 'shards'],
+    many: true,
+    run: row => {
+      const rows = model.marked.length > 1 ? model.marked : [row];
+      const urls = rows.map(one => urlOf(one) ?? '');
+      Clipboard.copyToSystem(urls.join('\n'));
+    }
+  });
+  const isPin = () => {
+    const path = pathOf(model.selected);
+    return path !== null && isPinned(memory.paths, path);
+  };
+  addRowCommand(context, {
+    id: CommandIDs.pin,
+    label: () => (isPin() ? trans.__('Unpin') : trans.__('Pin')),
+    kinds: ['connection', 'folder', 'object'],
+    run: row => {
+      const path = pathOf(row);
+      if (path) {
+        memory.update(paths => togglePin(paths, path));
+      }
+    }
+  });
+}
+
+function addRowCommand<K extends Row['kind']>(
+  { app, model }: IStorageContext,
+  command: IRowCommand<K>
+): void {
+  type Known = Extract<Row, { kind: K }>;
+  const isKnown = (row: Row): row is Known =>
+    (command.kinds as readonly string[]).includes(row.kind);
+  const selected = (): Known | null => {
+    const row = model.selected;
+    return row && isKnown(row) ? row : null;
+  };
+  const isOffered = () =>
+    (!command.writes || isWritable(model, model.selected)) &&
+    (command.many === true || model.marked.length < 2);
+  app.commands.addCommand(command.id, {
+    label: command.label,
+    describedBy: NO_ARGUMENTS,
+    isVisible: () => selected() !== null && isOffered(),
+    isEnabled: () => {
+      const row = selected();
+      return row !== null && isOffered() && (command.isEnabled?.(row) ?? true);
+    },
+    execute: async () => {
+      const row = selected();
+      if (row) {
+        await command.run(row);
+      }
+    }
+  });
 }

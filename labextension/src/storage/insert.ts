@@ -64,7 +64,9 @@ export function loadSource(
   sourcesAbove: readonly string[]
 ): string {
   const line = loadLine(connection, key);
-  return sourcesAbove.some(source => LOAD_EXT.test(source))
-    ? line
-    : `${LOAD_EXT_LINE}\n${line}`;
+  return hasLoadExt(sourcesAbove) ? line : `${LOAD_EXT_LINE}\n${line}`;
+}
+
+export function hasLoadExt(sources: readonly string[]): boolean {
+  return sources.some(source => LOAD_EXT.test(source));
 }

@@ -2,12 +2,14 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
-import type { Tensor, TensorFile } from '../api';
+import type { Preview, Tensor, TensorFile } from '../api';
+import { IconButton } from '../components/iconbutton';
 import { Button } from '../components/notice';
 import { Words, wordsFor } from '../components/words';
 import { formatBytes, formatShape, printable } from '../format';
 import type { ApiError } from '../request';
-import type { Inside } from './model';
+import type { Inside } from './look';
+import { PreviewBody } from './preview';
 import { isArchived } from './row';
 
 /** The strip is a glance; a table of thousands is another view's work. */
@@ -16,7 +18,13 @@ const SHOWN_TENSORS = 50;
 interface IStripProps {
   readonly inside: Inside;
   readonly trans: TranslationBundle;
+  readonly pinned: boolean;
+  /** Whether pandas reads such a file. */
+  readonly isTable: boolean;
+  readonly onPin: () => void;
   readonly onInsert: () => void;
+  readonly onInsertTable: () => void;
+  readonly onDownload: () => void;
   readonly onCopy: () => void;
   readonly onRetry: () => void;
   readonly onClose: () => void;
@@ -35,21 +43,36 @@ export function InsideStrip(props: IStripProps): React.JSX.Element {
     >
       <div className="jp-gpuext-Inside-title">
         <h3>{title}</h3>
-        <button
-          type="button"
-          className="jp-gpuext-IconButton"
-          aria-label={trans.__('Close')}
-          title={trans.__('Close')}
+        <PinButton {...props} />
+        <IconButton
+          icon={closeIcon}
+          pixels={14}
+          label={trans.__('Close')}
           onClick={props.onClose}
-        >
-          <closeIcon.react tag="span" width="14px" height="14px" />
-        </button>
+        />
       </div>
       <div className="jp-gpuext-Inside-file" title={name}>
         {name}
       </div>
       <Body {...props} />
     </section>
+  );
+}
+
+function PinButton(props: IStripProps): React.JSX.Element {
+  const { pinned, trans } = props;
+  const label = pinned ? trans.__('Unpin') : trans.__('Pin');
+  return (
+    <button
+      type="button"
+      className="jp-gpuext-IconButton jp-gpuext-Pin"
+      aria-label={label}
+      aria-pressed={pinned}
+      title={label}
+      onClick={props.onPin}
+    >
+      <span aria-hidden={true}>{pinned ? '★' : '☆'}</span>
+    </button>
   );
 }
 
@@ -72,6 +95,8 @@ function Body(props: IStripProps): React.JSX.Element {
       return <Failed {...props} problem={inside.problem} />;
     case 'ready':
       return <Ready {...props} info={inside.info} />;
+    case 'preview':
+      return <Seen {...props} preview={inside.preview} />;
   }
 }
 
@@ -94,6 +119,7 @@ function Failed(props: IStripProps & { problem: ApiError }): React.JSX.Element {
         {isFinal ? null : (
           <Button label={trans.__('Retry')} onClick={props.onRetry} />
         )}
+        <Button label={trans.__('Download')} onClick={props.onDownload} />
         <Button label={trans.__('Copy name-URL')} onClick={props.onCopy} />
       </div>
     </>
@@ -136,6 +162,31 @@ function Ready(props: IStripProps & { info: TensorFile }): React.JSX.Element {
           title={trans.__('Put %load_blob for this file into the notebook')}
           onClick={props.onInsert}
         />
+        <Button label={trans.__('Copy name-URL')} onClick={props.onCopy} />
+      </div>
+    </>
+  );
+}
+
+function Seen(props: IStripProps & { preview: Preview }): React.JSX.Element {
+  const { inside, preview, trans } = props;
+  return (
+    <>
+      <PreviewBody
+        preview={preview}
+        name={inside.row.entry.name}
+        trans={trans}
+      />
+      <div className="jp-gpuext-Buttons">
+        {props.isTable ? (
+          <Button
+            primary
+            label={trans.__('Insert pandas')}
+            title={trans.__('Put the code that reads it into the notebook')}
+            onClick={props.onInsertTable}
+          />
+        ) : null}
+        <Button label={trans.__('Download')} onClick={props.onDownload} />
         <Button label={trans.__('Copy name-URL')} onClick={props.onCopy} />
       </div>
     </>

@@ -1,11 +1,12 @@
 // The keyboard of the ARIA tree pattern, as a pure function.
 
-import type { Row } from './state';
+import type { Row } from './rows';
 
 export type Step =
   | { readonly kind: 'move'; readonly to: number }
   | { readonly kind: 'toggle' }
-  | { readonly kind: 'activate' };
+  | { readonly kind: 'activate' | 'find' | 'mark' | 'unmark' }
+  | { readonly kind: 'remove' | 'rename' };
 
 const PAGE = 10;
 
@@ -36,6 +37,16 @@ export function stepFor(
       return row ? outward(row, rows, at) : null;
     case 'Enter':
       return row ? { kind: 'activate' } : null;
+    case '/':
+      return { kind: 'find' };
+    case ' ':
+      return row ? { kind: 'mark' } : null;
+    case 'Escape':
+      return { kind: 'unmark' };
+    case 'Delete':
+      return row ? { kind: 'remove' } : null;
+    case 'F2':
+      return row ? { kind: 'rename' } : null;
     default:
       return [...key].length === 1 ? typeAhead(key, rows, at) : null;
   }
@@ -79,6 +90,8 @@ export function labelOf(row: Row): string {
     case 'folder':
     case 'object':
       return row.entry.name;
+    case 'shards':
+      return row.shards.stem;
     default:
       return '';
   }

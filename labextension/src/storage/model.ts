@@ -1,34 +1,37 @@
 import { VDomModel } from '@jupyterlab/ui-components';
 
-import type { Api, TensorFile } from '../api';
+import type { Api, Connection, Entry, Found } from '../api';
 import type { ApiError } from '../request';
 import { asApiError } from '../request';
-import type { ObjectRow, Place, Row, TreeState } from './state';
+import type { Inside } from './look';
+import { look } from './look';
+import type { MarkableRow, Marks } from './marks';
+import { NO_MARKS, between, isMarkable, toggled } from './marks';
+import type { ObjectRow, Row } from './rows';
+import { remaining, rowsOf, shardsId } from './rows';
+import { foldShards } from './shards';
+import type { Place, TreeState } from './state';
 import * as tree from './state';
+import type { Path } from './target';
+import { nameOf, stepsTo } from './target';
 
 /** Walking down a folder by keys asks for the file one stops at, not for each. */
 const SETTLE_MILLISECONDS = 200;
 
 export const DEFAULT_PAGE_SIZE = 200;
 
-/** What is known of the selected file's contents. */
-export type Inside =
-  | { readonly state: 'loading'; readonly row: ObjectRow }
-  | { readonly state: 'unreadable'; readonly row: ObjectRow }
-  | {
-      readonly state: 'ready';
-      readonly row: ObjectRow;
-      readonly info: TensorFile;
-    }
-  | {
-      readonly state: 'failed';
-      readonly row: ObjectRow;
-      readonly problem: ApiError;
-    };
+interface ISetup {
+  readonly file: string;
+  readonly example: string;
+  readonly found: readonly Found[];
+}
 
 export class StorageModel extends VDomModel {
   constructor(
-    private readonly _api: Pick<Api, 'connections' | 'list' | 'tensorInfo'>
+    private readonly _api: Pick<
+      Api,
+      'connections' | 'list' | 'tensorInfo' | 'preview'
+    >
   ) {
     super();
   }
@@ -49,9 +52,13 @@ export class StorageModel extends VDomModel {
     return this._problem;
   }
 
-  /** Where a person writes connections, and one to start from. */
-  get setup(): { readonly file: string; readonly example: string } {
+  /** Where a person writes connections, one to start from, what was found. */
+  get setup(): ISetup {
     return this._setup;
+  }
+
+  get connections(): readonly Connection[] {
+    return this._tree.connections;
   }
 
   get inside(): Inside | null {
@@ -73,7 +80,7 @@ export class StorageModel extends VDomModel {
       this._epoch += 1;
       this._ready = true;
       this._problem = null;
-      this._setup = { file: reply.file, example: reply.example };
+      this._setup = reply;
       this._update(
         tree.withoutClosedFolders(
           tree.withConnections(this._tree, reply.connections)
@@ -85,7 +92,7 @@ export class StorageModel extends VDomModel {
       return;
     }
     const open = this._rows.flatMap(row =>
-      'expanded' in row && row.expanded ? [row.place] : []
+      'place' in row && 'expanded' in row && row.expanded ? [row.place] : []
     );
     await Promise.all(open.map(place => this.list(place)));
   }
@@ -94,10 +101,19 @@ export class StorageModel extends VDomModel {
     if (!('expanded' in row)) {
       return;
     }
-    this._update(tree.withExpanded(this._tree, row.place, !row.expanded));
-    const folder = this._tree.folders.get(row.id);
-    if (!row.expanded && (!folder || folder.problem)) {
-      void this.list(row.place);
+    if (row.expanded || row.kind === 'shards') {
+      this._update(tree.withOpen(this._tree, row.id, !row.expanded));
+    } else {
+      void this.open(row.place);
+    }
+  }
+
+  /** Open a folder and, where it is not known, list it. */
+  async open(place: Place): Promise<void> {
+    this._update(tree.withExpanded(this._tree, place, true));
+    const folder = this._tree.folders.get(tree.placeId(place));
+    if (!folder || folder.problem) {
+      await this.list(place);
     }
   }
 
@@ -114,17 +130,126 @@ export class StorageModel extends VDomModel {
     }
   }
 
-  select(row: Row | null): void {
-    if (row?.id === this._tree.selected) {
+  /** Show only what begins so, as the storage itself finds it; '' for all. */
+  async search(place: Place, search: string): Promise<void> {
+    if (tree.folderAt(this._tree, place).search !== search) {
+      this._update(tree.withSearch(this._tree, place, search));
+      await this.list(place);
+    }
+  }
+
+  /** Whether a folder is open, so that it can be narrowed while one types. */
+  isOpen(place: Place): boolean {
+    return this._tree.expanded.has(tree.placeId(place));
+  }
+
+  /**
+   * Open the folders down to a key and select it. A folder of which only a
+   * part is listed is narrowed to the name, so a key is found among millions.
+   */
+  async goTo({ connection, key }: Path): Promise<void> {
+    const root = { connection, prefix: '' };
+    this.selectId(tree.placeId(root));
+    await this.open(root);
+    for (const [prefix, next] of stepsTo(key)) {
+      const found = await this._reveal({ connection, prefix }, next);
+      if (!found) {
+        return;
+      }
+      this.selectId(tree.entryId(connection, found));
+      if (found.kind === 'folder') {
+        await this.open({ connection, prefix: found.key });
+      }
+    }
+    const row = this.selected;
+    if (row?.kind === 'object') {
+      this._look(row);
+      this.stateChanged.emit();
+    }
+  }
+
+  /** The rows that were marked to be treated as one. */
+  get marked(): readonly MarkableRow[] {
+    const marks = this._marks;
+    return marks.size === 0
+      ? []
+      : this._rows.filter(isMarkable).filter(row => marks.has(row.id));
+  }
+
+  /** Mark one more row, or one less. */
+  mark(row: Row): void {
+    this._marks = toggled(this._marks, this.selected, row);
+    this._inside = null;
+    this.selectId(row.id);
+  }
+
+  /** Mark all from where one began up to this row. */
+  reach(row: Row): void {
+    this._anchor ??= this._tree.selected ?? row.id;
+    this._marks = between(this._rows, this._anchor, row.id);
+    this._inside = null;
+    this.selectId(row.id);
+  }
+
+  unmark(): void {
+    this._marks = NO_MARKS;
+    this._anchor = null;
+    this.stateChanged.emit();
+  }
+
+  /** Select a row; with `look`, ask what is inside a file. */
+  select(row: Row | null, options: { look: boolean } = { look: true }): void {
+    if (options.look || !row || !this._marks.has(row.id)) {
+      this._marks = NO_MARKS;
+      this._anchor = null;
+    }
+    const isSame = row?.id === this._tree.selected;
+    if (isSame && (this._inside !== null || !options.look)) {
       return;
     }
     window.clearTimeout(this._settling);
-    if (row?.kind === 'object') {
+    if (row?.kind === 'object' && options.look) {
       this._look(row);
     } else {
       this._inside = null;
     }
-    this._update(tree.withSelected(this._tree, row?.id ?? null));
+    this.selectId(row?.id ?? null);
+  }
+
+  /** Only the selection: the rows, of which there may be many, stay. */
+  selectId(id: string | null): void {
+    this._tree = tree.withSelected(this._tree, id);
+    this.stateChanged.emit();
+  }
+
+  /** Close what is shown of the selected file, which stays selected. */
+  closeInside(): void {
+    window.clearTimeout(this._settling);
+    this._inside = null;
+    this.stateChanged.emit();
+  }
+
+  /** An entry came to be, by our own doing: the listing need not be asked. */
+  add(place: Place, entry: Entry): void {
+    this._update(tree.withEntry(this._tree, place, entry));
+  }
+
+  /** Entries are gone, by our own doing. */
+  drop(place: Place, keys: readonly string[]): void {
+    this._update(tree.withoutEntries(this._tree, place, new Set(keys)));
+    const open = this._inside?.row;
+    if (
+      open?.connection === place.connection &&
+      keys.includes(open.entry.key)
+    ) {
+      this._inside = null;
+      this.selectId(null);
+    }
+  }
+
+  /** Say below a row what went wrong with it; null: nothing any more. */
+  trouble(id: string, problem: ApiError | null): void {
+    this._update(tree.withTrouble(this._tree, id, problem));
   }
 
   /** Ask again what is inside the selected file. */
@@ -141,6 +266,22 @@ export class StorageModel extends VDomModel {
     super.dispose();
   }
 
+  private async _reveal(place: Place, key: string): Promise<Entry | null> {
+    const find = () => tree.entryAt(this._tree, place, key);
+    if (!find() && !tree.folderAt(this._tree, place).problem) {
+      await this.search(place, nameOf(key));
+    }
+    const entry = find();
+    const folder = tree.folderAt(this._tree, place);
+    const group = foldShards(folder.entries).find(
+      item => item.kind === 'shards' && entry && item.entries.includes(entry)
+    );
+    if (group?.kind === 'shards') {
+      this._update(tree.withOpen(this._tree, shardsId(place, group), true));
+    }
+    return entry ?? null;
+  }
+
   private _look(row: ObjectRow): void {
     if (row.entry.unreadable !== null) {
       this._inside = { state: 'unreadable', row };
@@ -154,14 +295,7 @@ export class StorageModel extends VDomModel {
   }
 
   private async _ask(row: ObjectRow): Promise<void> {
-    const { connection, entry } = row;
-    let found: Inside;
-    try {
-      const info = await this._api.tensorInfo(connection, entry.key);
-      found = { state: 'ready', row, info };
-    } catch (error) {
-      found = { state: 'failed', row, problem: asApiError(error) };
-    }
+    const found = await look(this._api, row);
     if (this._inside?.row.id === row.id) {
       this._show(found);
     }
@@ -171,19 +305,21 @@ export class StorageModel extends VDomModel {
     const epoch = this._epoch;
     this._update(tree.withLoading(this._tree, place));
     const limit = this.pageSize;
+    const { search } = tree.folderAt(this._tree, place);
     let next: (state: TreeState) => TreeState;
     try {
       const { connection, prefix } = place;
       const page = await this._counted(
-        this._api.list(connection, prefix, { limit, token })
+        this._api.list(connection, prefix, { limit, token, search })
       );
       next = state => tree.withPage(state, place, page, token !== null);
     } catch (error) {
       const problem = asApiError(error);
       next = state => tree.withProblem(state, place, problem);
     }
-    // A reply from before a refresh would mix two listings.
-    if (epoch === this._epoch) {
+    // A reply from before a refresh or a key stroke would mix two listings.
+    const isStale = tree.folderAt(this._tree, place).search !== search;
+    if (epoch === this._epoch && !isStale) {
       this._update(next(this._tree));
     }
   }
@@ -204,17 +340,22 @@ export class StorageModel extends VDomModel {
   }
 
   private _update(state: TreeState): void {
-    this._tree = state;
-    this._rows = tree.rowsOf(state);
+    const before = this._rows;
+    this._rows = rowsOf(state);
+    const selected = remaining(state.selected, before, this._rows);
+    this._tree = tree.withSelected(state, selected);
     this.stateChanged.emit();
   }
 
   private _tree = tree.EMPTY_TREE;
   private _rows: readonly Row[] = [];
   private _inside: Inside | null = null;
+  private _marks: Marks = NO_MARKS;
+  /** Where a reach began; null: at the selected row. */
+  private _anchor: string | null = null;
   private _ready = false;
   private _problem: ApiError | null = null;
-  private _setup = { file: '', example: '' };
+  private _setup: ISetup = { file: '', example: '', found: [] };
   private _pending = 0;
   private _epoch = 0;
   private _settling = 0;

@@ -2,17 +2,16 @@ import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ILayoutRestorer } from '@jupyterlab/application';
-import { Clipboard, ICommandPalette } from '@jupyterlab/apputils';
+import { ILabStatus, ILayoutRestorer } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
-import { Api } from '../api';
-import { CommandIDs } from '../commands';
 import { addStorageCommands } from './commands';
-import { StorageModel } from './model';
-import { STORAGE_PANEL_ID, StoragePanel } from './panel';
+import { composeStorage, holdWhileUploading } from './compose';
+import { STORAGE_PANEL_ID } from './panel';
 import { followSettings } from './settings';
 
 const PLUGIN_ID = 'jupyter-gpu-ext:storage';
@@ -26,7 +25,9 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
     INotebookTracker,
     ILayoutRestorer,
     ICommandPalette,
-    ISettingRegistry
+    ISettingRegistry,
+    IStateDB,
+    ILabStatus
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -34,23 +35,20 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
     tracker: INotebookTracker | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
-    registry: ISettingRegistry | null
+    registry: ISettingRegistry | null,
+    state: IStateDB | null,
+    status: ILabStatus | null
   ): void => {
-    const { commands, shell, serviceManager } = app;
     const trans = (translator ?? nullTranslator).load('jupyter_gpu_ext');
-    const model = new StorageModel(new Api(serviceManager.serverSettings));
-    addStorageCommands({ app, model, tracker, palette, trans });
-    const panel = new StoragePanel({
-      model,
-      trans,
-      onInsert: () => void commands.execute(CommandIDs.insertLoad),
-      onCopyUrl: () => void commands.execute(CommandIDs.copyUrl),
-      onCopy: text => Clipboard.copyToSystem(text)
-    });
-    shell.add(panel, 'left', { rank: 150 });
-    restorer?.add(panel, STORAGE_PANEL_ID);
+    const context = composeStorage({ app, tracker, state, trans });
+    addStorageCommands(context, palette);
+    app.shell.add(context.panel, 'left', { rank: 150 });
+    restorer?.add(context.panel, STORAGE_PANEL_ID);
+    if (status) {
+      holdWhileUploading(context.uploads, status);
+    }
     if (registry) {
-      void followSettings(registry, PLUGIN_ID, model);
+      void followSettings(registry, PLUGIN_ID, context.model);
     }
   }
 };

@@ -10,19 +10,24 @@ import { Button } from '../components/notice';
 import { Words, wordsFor } from '../components/words';
 import { formatBytes, formatDay, printable } from '../format';
 import { lockIcon, objectIcon, storageIcon, tensorIcon } from '../icons';
+import { expiryOf } from './expiry';
 import type {
   ConnectionRow,
   FolderRow,
   NoteRow,
   ObjectRow,
-  Row
-} from './state';
+  Row,
+  ShardsRow
+} from './rows';
+import { shardsBytes, shardsPattern } from './shards';
 
 interface IRowProps<T> {
   readonly row: T;
   readonly trans: TranslationBundle;
   /** The one click that a note row offers: Retry, Load more, Refresh. */
   readonly onNext: () => void;
+  /** Go to the box, for a new link. */
+  readonly onPaste: () => void;
 }
 
 export function RowContent(props: IRowProps<Row>): React.JSX.Element {
@@ -34,6 +39,8 @@ export function RowContent(props: IRowProps<Row>): React.JSX.Element {
       return <FolderCells row={row} />;
     case 'object':
       return <ObjectCells {...props} row={row} />;
+    case 'shards':
+      return <ShardsCells {...props} row={row} />;
     default:
       return <NoteCells {...props} row={row} />;
   }
@@ -46,7 +53,6 @@ function Twisty({ expanded }: { expanded: boolean }): React.JSX.Element {
 
 function ConnectionCells(props: IRowProps<ConnectionRow>): React.JSX.Element {
   const { connection, expanded } = props.row;
-  const { problem } = connection;
   const { trans } = props;
   return (
     <>
@@ -65,23 +71,44 @@ function ConnectionCells(props: IRowProps<ConnectionRow>): React.JSX.Element {
           <lockIcon.react tag="span" />
         </span>
       ) : null}
-      {problem ? (
-        <span
-          className="jp-gpuext-Identity"
-          data-tone="error"
-          title={`${problem.message} ${problem.hint}`}
-        >
-          {printable(problem.message)}
-        </span>
-      ) : (
-        <span
-          className="jp-gpuext-Identity"
-          title={printable(connection.identity)}
-        >
-          {printable(connection.identity)}
-        </span>
-      )}
+      <ConnectionState {...props} />
     </>
+  );
+}
+
+/** What is wrong with it; else when it expires; else as whom it asks. */
+function ConnectionState(props: IRowProps<ConnectionRow>): React.JSX.Element {
+  const { connection } = props.row;
+  const { problem } = connection;
+  const expiry = expiryOf(connection.expires_at, Date.now(), props.trans);
+  const identity = printable(connection.identity);
+  if (problem) {
+    return (
+      <span
+        className="jp-gpuext-Identity"
+        data-tone="error"
+        title={`${problem.message} ${problem.hint}`}
+      >
+        {printable(problem.message)}
+      </span>
+    );
+  }
+  return (
+    <span
+      className="jp-gpuext-Identity"
+      data-tone={expiry?.tone}
+      title={expiry ? `${identity} · ${expiry.text}` : identity}
+    >
+      {expiry && expiry.tone !== 'quiet' ? '⚠ ' : null}
+      {expiry ? (
+        <>
+          <span className="jp-gpuext-OnlyWide">{expiry.text}</span>
+          <span className="jp-gpuext-OnlyNarrow">{expiry.short}</span>
+        </>
+      ) : (
+        identity
+      )}
+    </span>
   );
 }
 
@@ -98,8 +125,28 @@ function FolderCells({ row }: { row: FolderRow }): React.JSX.Element {
   );
 }
 
+function ShardsCells(props: IRowProps<ShardsRow>): React.JSX.Element {
+  const { shards, expanded } = props.row;
+  const { trans } = props;
+  const here = shards.entries.length;
+  const count =
+    here === shards.total
+      ? trans.__('%1 shards', here)
+      : trans.__('%1 of %2 shards', here, shards.total);
+  return (
+    <>
+      <Twisty expanded={expanded} />
+      <tensorIcon.react tag="span" className="jp-gpuext-Icon" />
+      <span className="jp-gpuext-Name" title={printable(shardsPattern(shards))}>
+        {printable(shards.stem)} ({count})
+      </span>
+      <span className="jp-gpuext-Size">{formatBytes(shardsBytes(shards))}</span>
+    </>
+  );
+}
+
 function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
-  const { entry } = props.row;
+  const { entry, shard } = props.row;
   const name = printable(entry.name);
   const Icon = LOOKS_LIKE_TENSORS.test(entry.name) ? tensorIcon : objectIcon;
   return (
@@ -111,11 +158,14 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
         data-unreadable={entry.unreadable !== null}
         title={entry.unreadable ? `${name}\n${entry.unreadable}` : name}
       >
-        {name}
+        {shard ? props.trans.__('%1 of %2', ...shard) : name}
       </span>
       {isArchived(props.row) ? (
         <span className="jp-gpuext-Tag">{props.trans.__('archived')}</span>
       ) : null}
+      <span className="jp-gpuext-Tier">
+        {isArchived(props.row) ? '' : printable(entry.tier ?? '')}
+      </span>
       <span className="jp-gpuext-Modified" title={entry.modified ?? undefined}>
         {entry.modified === null ? '' : formatDay(entry.modified)}
       </span>
@@ -148,19 +198,55 @@ function NoteCells(props: IRowProps<NoteRow>): React.JSX.Element {
           <Button label={trans.__('Load more')} onClick={onNext} />
         </span>
       );
-    case 'failed': {
-      const said = wordsFor(row.problem, trans);
+    case 'narrowed':
       return (
-        <span className="jp-gpuext-Note" data-tone="error">
-          <b>
-            <Words text={said.message} />
-          </b>{' '}
-          <Words text={said.hint} />{' '}
-          <Button label={trans.__('Retry')} onClick={onNext} />
+        <span className="jp-gpuext-Note">
+          {row.shown === 0
+            ? trans.__('Nothing begins with “%1”.', printable(row.search))
+            : trans.__(
+                'Names that begin with “%1”',
+                printable(row.search)
+              )}{' '}
+          <Button label={trans.__('Show all')} onClick={onNext} />
         </span>
       );
-    }
+    case 'failed':
+      return (
+        <ProblemCells {...props} row={row}>
+          <Button label={trans.__('Retry')} onClick={onNext} />
+        </ProblemCells>
+      );
+    case 'trouble':
+      return (
+        <ProblemCells {...props} row={row}>
+          <Button label={trans.__('Dismiss')} onClick={onNext} />
+        </ProblemCells>
+      );
   }
+}
+
+type ProblemRow = Extract<NoteRow, { kind: 'failed' | 'trouble' }>;
+
+function ProblemCells(
+  props: IRowProps<ProblemRow> & { readonly children: React.ReactNode }
+): React.JSX.Element {
+  const { problem } = props.row;
+  const said = wordsFor(problem, props.trans);
+  return (
+    <span className="jp-gpuext-Note" data-tone="error">
+      <b>
+        <Words text={printable(said.message)} />
+      </b>{' '}
+      <Words text={printable(said.hint)} />{' '}
+      {problem.code === 'expired' ? (
+        <Button
+          label={props.trans.__('Paste new link')}
+          onClick={props.onPaste}
+        />
+      ) : null}{' '}
+      {props.children}
+    </span>
+  );
 }
 
 /** A hint by name alone; what is inside is asked when the file is selected. */

@@ -1,4 +1,4 @@
-// The tree as data: what is known, what is open, and the rows that follow.
+// The tree as data: what is known and what is open. Its rows are in rows.ts.
 
 import type { Connection, Entry, Page } from '../api';
 import type { ApiError } from '../request';
@@ -11,6 +11,8 @@ export interface Place {
 
 export interface Folder {
   readonly entries: readonly Entry[];
+  /** What the names begin with that are asked for; '' for all. */
+  readonly search: string;
   readonly nextToken: string | null;
   readonly loading: boolean;
   readonly problem: ApiError | null;
@@ -22,63 +24,21 @@ export interface TreeState {
   readonly expanded: ReadonlySet<string>;
   /** The id of the selected row, which is also where the keyboard is. */
   readonly selected: string | null;
+  /** What went wrong with a row, by its id. */
+  readonly troubles: ReadonlyMap<string, ApiError>;
 }
-
-interface IRowBase {
-  readonly id: string;
-  readonly level: number;
-}
-
-interface ISibling {
-  readonly position: number;
-  /** -1 while more exist than were listed. */
-  readonly siblings: number;
-}
-
-export type ConnectionRow = IRowBase &
-  ISibling & {
-    readonly kind: 'connection';
-    readonly connection: Connection;
-    readonly place: Place;
-    readonly expanded: boolean;
-  };
-
-export type FolderRow = IRowBase &
-  ISibling & {
-    readonly kind: 'folder';
-    readonly entry: Entry;
-    readonly place: Place;
-    readonly expanded: boolean;
-  };
-
-export type ObjectRow = IRowBase &
-  ISibling & {
-    readonly kind: 'object';
-    readonly entry: Entry;
-    readonly connection: string;
-  };
-
-/** What stands in a folder for what is not there. */
-export type NoteRow = IRowBase & {
-  readonly place: Place;
-} & (
-    | { readonly kind: 'loading' }
-    | { readonly kind: 'empty' }
-    | { readonly kind: 'failed'; readonly problem: ApiError }
-    | { readonly kind: 'more'; readonly shown: number }
-  );
-
-export type Row = ConnectionRow | FolderRow | ObjectRow | NoteRow;
 
 export const EMPTY_TREE: TreeState = {
   connections: [],
   folders: new Map(),
   expanded: new Set(),
-  selected: null
+  selected: null,
+  troubles: new Map()
 };
 
 const UNKNOWN_FOLDER: Folder = {
   entries: [],
+  search: '',
   nextToken: null,
   loading: false,
   problem: null
@@ -88,11 +48,11 @@ export function placeId(place: Place): string {
   return `folder ${place.connection}://${place.prefix}`;
 }
 
-function entryId(connection: string, entry: Entry): string {
+export function entryId(connection: string, entry: Entry): string {
   return `${entry.kind} ${connection}://${entry.key}`;
 }
 
-function noteId(place: Place): string {
+export function noteId(place: Place): string {
   return `note ${placeId(place)}`;
 }
 
@@ -100,11 +60,24 @@ export function folderAt(state: TreeState, place: Place): Folder {
   return state.folders.get(placeId(place)) ?? UNKNOWN_FOLDER;
 }
 
+/** The entry of this key, or the folder that is meant without its slash. */
+export function entryAt(
+  state: TreeState,
+  place: Place,
+  key: string
+): Entry | undefined {
+  const { entries } = folderAt(state, place);
+  return (
+    entries.find(entry => entry.key === key) ??
+    entries.find(entry => entry.kind === 'folder' && entry.key === `${key}/`)
+  );
+}
+
 export function withConnections(
   state: TreeState,
   connections: readonly Connection[]
 ): TreeState {
-  return { ...state, connections };
+  return { ...state, connections, troubles: new Map() };
 }
 
 export function withSelected(state: TreeState, id: string | null): TreeState {
@@ -116,13 +89,78 @@ export function withExpanded(
   place: Place,
   expanded: boolean
 ): TreeState {
-  const ids = new Set(state.expanded);
-  if (expanded) {
-    ids.add(placeId(place));
+  return withOpen(state, placeId(place), expanded);
+}
+
+/** Open or close what has this id: a place, or shards. */
+export function withOpen(
+  state: TreeState,
+  id: string,
+  open: boolean
+): TreeState {
+  const expanded = new Set(state.expanded);
+  if (open) {
+    expanded.add(id);
   } else {
-    ids.delete(placeId(place));
+    expanded.delete(id);
   }
-  return { ...state, expanded: ids };
+  return { ...state, expanded };
+}
+
+/** Narrow a folder to the names that begin so; its rows stay until the reply. */
+export function withSearch(
+  state: TreeState,
+  place: Place,
+  search: string
+): TreeState {
+  const next = withFolder(state, place, { search, nextToken: null });
+  return withExpanded(next, place, true);
+}
+
+/** An entry that came to be, where the listing would show it. */
+export function withEntry(
+  state: TreeState,
+  place: Place,
+  entry: Entry
+): TreeState {
+  const { entries, nextToken, search } = folderAt(state, place);
+  const isSame = (e: Entry) => e.kind === entry.kind && e.key === entry.key;
+  const after = entries.findIndex(e => e.key > entry.key);
+  const isBeyond = after < 0 && nextToken !== null;
+  if (entries.some(isSame)) {
+    const replaced = entries.map(e => (isSame(e) ? entry : e));
+    return withFolder(state, place, { entries: replaced });
+  }
+  if (isBeyond || !entry.name.startsWith(search)) {
+    return state;
+  }
+  const at = after < 0 ? entries.length : after;
+  return withFolder(state, place, { entries: entries.toSpliced(at, 0, entry) });
+}
+
+/** Without the objects and folders that have these keys. */
+export function withoutEntries(
+  state: TreeState,
+  place: Place,
+  keys: ReadonlySet<string>
+): TreeState {
+  const { entries } = folderAt(state, place);
+  const kept = entries.filter(entry => !keys.has(entry.key));
+  return withFolder(state, place, { entries: kept });
+}
+
+export function withTrouble(
+  state: TreeState,
+  id: string,
+  problem: ApiError | null
+): TreeState {
+  const troubles = new Map(state.troubles);
+  if (problem) {
+    troubles.set(id, problem);
+  } else {
+    troubles.delete(id);
+  }
+  return { ...state, troubles };
 }
 
 export function withLoading(state: TreeState, place: Place): TreeState {
@@ -162,76 +200,6 @@ export function withProblem(
 export function withoutClosedFolders(state: TreeState): TreeState {
   const kept = [...state.folders].filter(([id]) => state.expanded.has(id));
   return { ...state, folders: new Map(kept) };
-}
-
-/** The rows from top to bottom. */
-export function rowsOf(state: TreeState): Row[] {
-  return state.connections.flatMap((connection, index) => {
-    const place = { connection: connection.name, prefix: '' };
-    const expanded = state.expanded.has(placeId(place));
-    const row: ConnectionRow = {
-      kind: 'connection',
-      id: placeId(place),
-      level: 1,
-      position: index + 1,
-      siblings: state.connections.length,
-      connection,
-      place,
-      expanded
-    };
-    return expanded ? [row, ...rowsIn(state, place, 2)] : [row];
-  });
-}
-
-function rowsIn(state: TreeState, place: Place, level: number): Row[] {
-  const folder = folderAt(state, place);
-  const siblings = folder.nextToken === null ? folder.entries.length : -1;
-  const entries = folder.entries.flatMap((entry, index) =>
-    rowsFor(state, place.connection, entry, {
-      level,
-      position: index + 1,
-      siblings
-    })
-  );
-  const note = noteFor(folder, place, level);
-  return note ? [...entries, note] : entries;
-}
-
-function rowsFor(
-  state: TreeState,
-  connection: string,
-  entry: Entry,
-  at: ISibling & { readonly level: number }
-): Row[] {
-  if (entry.kind === 'object') {
-    const id = entryId(connection, entry);
-    return [{ kind: 'object', id, entry, connection, ...at }];
-  }
-  const place = { connection, prefix: entry.key };
-  const id = placeId(place);
-  const expanded = state.expanded.has(id);
-  const row: FolderRow = { kind: 'folder', id, entry, place, expanded, ...at };
-  return expanded ? [row, ...rowsIn(state, place, at.level + 1)] : [row];
-}
-
-function noteFor(
-  folder: Folder,
-  place: Place,
-  level: number
-): NoteRow | undefined {
-  const base = { id: noteId(place), level, place };
-  if (folder.problem) {
-    return { ...base, kind: 'failed', problem: folder.problem };
-  }
-  if (folder.loading) {
-    // A refresh keeps the rows that were there, so it needs no note.
-    const again = folder.entries.length > 0 && folder.nextToken === null;
-    return again ? undefined : { ...base, kind: 'loading' };
-  }
-  if (folder.nextToken !== null) {
-    return { ...base, kind: 'more', shown: folder.entries.length };
-  }
-  return folder.entries.length === 0 ? { ...base, kind: 'empty' } : undefined;
 }
 
 function withFolder(

@@ -3,17 +3,20 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import * as React from 'react';
 
 import { printable } from '../format';
+import { placeOf } from './context';
 import { labelOf, stepFor } from './keys';
 import { RowContent } from './row';
-import type { Row } from './state';
+import type { Row } from './rows';
+import { placeId } from './state';
 
 const ROW_PIXELS = 24;
-const OVERSCAN_ROWS = 12;
+const OVERSCAN_ROWS = 6;
 const TREE_ID = 'jp-gpuext-tree';
 
 interface ITreeProps {
   readonly rows: readonly Row[];
   readonly selected: Row | null;
+  readonly marked: readonly Row[];
   /** What the strip below shows, for it takes space from the tree. */
   readonly stripState: string | null;
   readonly trans: TranslationBundle;
@@ -23,6 +26,22 @@ interface ITreeProps {
   readonly onOpen: (row: Row) => void;
   /** The click that a note row offers. */
   readonly onNext: (row: Row) => void;
+  /** A right click: the row is meant, its file is not asked for. */
+  readonly onMeant: (row: Row) => void;
+  /** Ctrl and a click, or Space. */
+  readonly onMark: (row: Row) => void;
+  /** Shift and a click, or Shift and an arrow. */
+  readonly onReach: (row: Row) => void;
+  readonly onUnmark: () => void;
+  readonly onRemove: () => void;
+  readonly onRename: () => void;
+  /** '/': find by the first letters in the folder of the active row. */
+  readonly onFind: () => void;
+  readonly onPaste: () => void;
+  /** The pointer is pressed on a row, perhaps to drag it. */
+  readonly onDrag: (row: Row, press: PointerEvent) => void;
+  /** Files were dropped on a row. */
+  readonly onDrop: (row: Row, data: DataTransfer) => void;
 }
 
 /** The rows that fit the panel, however many there are. */
@@ -37,9 +56,19 @@ export function Tree(props: ITreeProps): React.JSX.Element {
     overscan: OVERSCAN_ROWS
   });
   const at = selected ? rows.indexOf(selected) : -1;
+  const marks = React.useMemo(
+    () => new Set(props.marked.map(row => row.id)),
+    [props.marked]
+  );
+  const [over, setOver] = React.useState<string | null>(null);
   // The strip opens over the lower rows, the selected one among them.
   React.useLayoutEffect(() => {
-    document.getElementById(rowId(at))?.scrollIntoView({ block: 'nearest' });
+    const node = document.getElementById(rowId(at));
+    if (node) {
+      node.scrollIntoView({ block: 'nearest' });
+    } else if (at >= 0) {
+      virtual.scrollToIndex(at, { align: 'center' });
+    }
     // Not when only the index shifts.
   }, [selected?.id, props.stripState]);
   const onKeyDown = (event: React.KeyboardEvent) => {
@@ -50,7 +79,15 @@ export function Tree(props: ITreeProps): React.JSX.Element {
     if (step) {
       event.preventDefault();
       event.stopPropagation();
-      act(step, props, at, to => virtual.scrollToIndex(to));
+      const row = step.kind === 'move' ? rows[step.to] : undefined;
+      if (row && event.shiftKey) {
+        props.onReach(row);
+      } else {
+        act(step, props, at, to => virtual.scrollToIndex(to));
+      }
+    } else if (isMenuKey(event)) {
+      event.preventDefault();
+      openMenu(rowId(at));
     }
   };
   return (
@@ -61,8 +98,10 @@ export function Tree(props: ITreeProps): React.JSX.Element {
       role="tree"
       tabIndex={0}
       aria-label={trans.__('Storage')}
+      aria-multiselectable={true}
       aria-activedescendant={at < 0 ? undefined : rowId(at)}
       onKeyDown={onKeyDown}
+      {...fileEvents(selected, setOver, props.onDrop)}
     >
       <div
         role="presentation"
@@ -79,6 +118,9 @@ export function Tree(props: ITreeProps): React.JSX.Element {
               index={item.index}
               offset={item.start}
               measure={virtual.measureElement}
+              isMarked={marks.size > 0 ? marks.has(row.id) : null}
+              isOver={over !== null && over === placeId(placeOf(row))}
+              setOver={setOver}
             />
           ) : null;
         })}
@@ -92,6 +134,11 @@ interface ITreeRowProps extends ITreeProps {
   readonly index: number;
   readonly offset: number;
   readonly measure: (node: Element | null) => void;
+  /** null: nothing is marked, so the active row is the chosen one. */
+  readonly isMarked: boolean | null;
+  /** Files are held over the folder that this row is in. */
+  readonly isOver: boolean;
+  readonly setOver: (place: string | null) => void;
 }
 
 function TreeRow(props: ITreeRowProps): React.JSX.Element {
@@ -105,30 +152,73 @@ function TreeRow(props: ITreeRowProps): React.JSX.Element {
       role="treeitem"
       aria-level={row.level}
       aria-expanded={'expanded' in row ? row.expanded : undefined}
-      aria-selected={isSelected}
+      aria-selected={props.isMarked ?? isSelected}
+      data-active={isSelected}
+      data-many={props.isMarked === true && props.marked.length > 1}
       aria-posinset={'position' in row ? row.position : undefined}
       aria-setsize={'siblings' in row ? row.siblings : undefined}
       data-index={index}
+      data-drop={props.isOver}
       data-kind={row.kind}
       data-name={printable(labelOf(row))}
       style={{
         transform: `translateY(${props.offset}px)`,
         paddingLeft: `calc(4px + ${row.level - 1} * var(--jp-gpuext-indent))`
       }}
-      onClick={() => {
-        onSelect(row);
-        onToggle(row);
+      onClick={event => {
+        if (event.shiftKey) {
+          props.onReach(row);
+        } else if (event.ctrlKey || event.metaKey) {
+          props.onMark(row);
+        } else {
+          onSelect(row);
+          onToggle(row);
+        }
       }}
-      onContextMenu={() => onSelect(row)}
-      onDoubleClick={() => row.kind === 'object' && props.onOpen(row)}
+      onContextMenu={() => props.onMeant(row)}
+      onPointerDown={event =>
+        event.button === 0 && props.onDrag(row, event.nativeEvent)
+      }
+      // The browser's own drag would fight with ours.
+      onDragStart={event => event.preventDefault()}
+      {...fileEvents(row, props.setOver, props.onDrop)}
     >
       <RowContent
         row={row}
         trans={props.trans}
         onNext={() => props.onNext(row)}
+        onPaste={props.onPaste}
       />
     </div>
   );
+}
+
+/** What a drag of files does over a row, or over the blank below all rows. */
+function fileEvents(
+  row: Row | null,
+  setOver: (place: string | null) => void,
+  onDrop: ITreeProps['onDrop']
+) {
+  const over = (event: React.DragEvent) => {
+    if (event.dataTransfer.types.includes('Files')) {
+      // Otherwise the browser would leave the page for the file.
+      event.preventDefault();
+      event.stopPropagation();
+      event.dataTransfer.dropEffect = row ? 'copy' : 'none';
+      setOver(row && placeId(placeOf(row)));
+    }
+  };
+  return {
+    onDragOver: over,
+    onDragLeave: () => setOver(null),
+    onDrop: (event: React.DragEvent) => {
+      over(event);
+      setOver(null);
+      if (row) {
+        onDrop(row, event.dataTransfer);
+      }
+    }
+  };
 }
 
 function act(
@@ -138,18 +228,51 @@ function act(
   scrollTo: (index: number) => void
 ): void {
   const row = props.rows[step.kind === 'move' ? step.to : at];
-  if (!row) {
-    return;
+  switch (step.kind) {
+    case 'find':
+      return props.onFind();
+    case 'unmark':
+      return props.onUnmark();
+    case 'remove':
+      return props.onRemove();
+    case 'rename':
+      return props.onRename();
+    case 'mark':
+      return row && props.onMark(row);
+    case 'move':
+      if (row) {
+        props.onSelect(row);
+        scrollTo(step.to);
+      }
+      return;
+    default:
+      return row && open(row, props);
   }
-  if (step.kind === 'move') {
-    props.onSelect(row);
-    scrollTo(step.to);
-  } else if ('expanded' in row) {
+}
+
+/** Enter, and the arrows that open and close. */
+function open(row: Row, props: ITreeProps): void {
+  if ('expanded' in row) {
     props.onToggle(row);
   } else if (row.kind === 'object') {
     props.onOpen(row);
   } else {
     props.onNext(row);
+  }
+}
+
+function isMenuKey(event: React.KeyboardEvent): boolean {
+  return event.key === 'ContextMenu' || (event.key === 'F10' && event.shiftKey);
+}
+
+/** The row's menu where the row is, as a right click would open it. */
+function openMenu(id: string): void {
+  const row = document.getElementById(id);
+  if (row) {
+    const { left, bottom } = row.getBoundingClientRect();
+    const at = { clientX: left + 24, clientY: bottom - 4 };
+    const init = { bubbles: true, cancelable: true, ...at };
+    row.dispatchEvent(new MouseEvent('contextmenu', init));
   }
 }
 

@@ -1,44 +1,85 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
+import type { Found } from '../api';
 import { Button } from '../components/notice';
 import { printable } from '../format';
 
 interface IWelcomeProps {
   readonly file: string;
   readonly example: string;
+  readonly found: readonly Found[];
   readonly trans: TranslationBundle;
+  /** Put a link into the box above. */
+  readonly onOffer: (link: string) => void;
   readonly onCopy: (text: string) => void;
-  readonly onRefresh: () => void;
+  /** Back to what is connected; null: nothing is. */
+  readonly onBack: (() => void) | null;
 }
 
 /** The first thing seen: no connection yet, and how to make one. */
 export function Welcome(props: IWelcomeProps): React.JSX.Element {
-  const { file, example, trans } = props;
+  const { found, trans } = props;
   return (
     <div className="jp-gpuext-Welcome">
       <h3>{trans.__('Connect your storage')}</h3>
-      <p>{trans.__('Put a connection into this file on the server:')}</p>
-      <div className="jp-gpuext-Code">
-        <code>{printable(file)}</code>
+      <p>
+        {trans.__(
+          'Paste a link, a connection string or a folder into the box above: a SAS link, s3://, gs://, az://, https:// or /mnt/data. You see what it grants before anything is kept.'
+        )}
+      </p>
+      {found.length === 0 ? null : <FoundList {...props} />}
+      <p className="jp-gpuext-Quiet">
+        {trans.__(
+          'Secrets stay on this server in a file only you can read; notebooks hold names only.'
+        )}
+      </p>
+      <ByHand {...props} />
+      {props.onBack ? (
+        <div className="jp-gpuext-Buttons">
+          <Button label={trans.__('Back')} onClick={props.onBack} />
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
+function FoundList(props: IWelcomeProps): React.JSX.Element {
+  const { found, trans } = props;
+  return (
+    <>
+      <h4 id="jp-gpuext-found">{trans.__('Found here, not connected')}</h4>
+      <ul className="jp-gpuext-Found" aria-labelledby="jp-gpuext-found">
+        {found.map(({ label, detail, link }) => (
+          <li key={link}>
+            <button type="button" onClick={() => props.onOffer(link)}>
+              <b>{printable(label)}</b>
+              <span>{printable(detail)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function ByHand(props: IWelcomeProps): React.JSX.Element {
+  const { file, example, trans } = props;
+  return (
+    <details className="jp-gpuext-ByHand">
+      <summary>{trans.__('Or write it into a file on the server')}</summary>
+      <code>{printable(file)}</code>
+      <pre tabIndex={0}>{example.trim()}</pre>
+      <div className="jp-gpuext-Buttons">
+        <Button
+          label={trans.__('Copy example')}
+          onClick={() => props.onCopy(example)}
+        />
         <Button
           label={trans.__('Copy path')}
           onClick={() => props.onCopy(file)}
         />
       </div>
-      <div className="jp-gpuext-Code">
-        <pre tabIndex={0}>{example.trim()}</pre>
-        <Button
-          label={trans.__('Copy example')}
-          onClick={() => props.onCopy(example)}
-        />
-      </div>
-      <div className="jp-gpuext-Buttons">
-        <Button primary label={trans.__('Refresh')} onClick={props.onRefresh} />
-      </div>
-      <p className="jp-gpuext-Quiet">
-        {trans.__('Secrets stay on this server; notebooks hold names only.')}
-      </p>
-    </div>
+    </details>
   );
 }

@@ -1,0 +1,256 @@
+"""How one connection's requests to Azure are signed: one credential for both clients.
+
+The SDK's client and obstore would each ask for a token of their own, and might each find another identity. Both
+are given the same: whoever asks first, one token is fetched, and the identity that won is remembered by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_gpu_ext.errors import ExpiredError, GpuExtError, NoCredentialError
+from jupyter_gpu_ext.storage import connection_string
+from jupyter_gpu_ext.storage.credentials import Secret, claims, expires_at, remember
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from azure.core.credentials import AccessToken, TokenCredential
+
+    from jupyter_gpu_ext.storage.connections import Connection
+
+SCOPE = "https://storage.azure.com/.default"
+# A token is renewed this long before its end: a range that is being read outlives it.
+_MARGIN_SECONDS = 300
+_UNKNOWN_END_SECONDS = 86_400
+
+_CURES = {
+    "default": "Sign in with `az login`, give this machine a managed identity, or connect by a SAS link.",
+    "managed-identity": "Give this machine a managed identity (for one of several set AZURE_CLIENT_ID).",
+    "workload-identity": "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_FEDERATED_TOKEN_FILE must be set here.",
+    "azure-cli": "Run `az login` in a terminal of this machine.",
+    "device-code": "Run it again and enter the code that is shown.",
+}
+
+_FORBIDDEN: set[str] = set()
+
+
+class Access:
+    """What both clients of a connection are given.
+
+    Parameters
+    ----------
+    connection : Connection
+    secret : Secret or None
+        Where the credential needs one.
+
+    Attributes
+    ----------
+    account, endpoint : str
+    """
+
+    def __init__(self, connection: Connection, secret: Secret | None) -> None:
+        self._connection = connection
+        self._ends = expires_at(connection, secret) if secret else None
+        self.account, endpoint, kind, value = _effective(connection, secret)
+        self.endpoint = endpoint or f"https://{self.account}.blob.core.windows.net"
+        self._kind, self._secret = kind, value
+        self._tokens = Tokens(connection, lambda: self._identity(kind)) if kind in (*_CURES, "bearer") else None
+
+    def check(self) -> None:
+        """Raise `ExpiredError` when the credential has ended by now, before anything is sent."""
+        if self._ends is not None and self._ends <= datetime.now(UTC):
+            raise expired(self._connection, self._ends)
+
+    async def ready(self) -> None:
+        """Have a valid token, so that obstore's own question for it is answered at once."""
+        self.check()
+        if self._tokens is not None:
+            await self._tokens.get_token(SCOPE)
+
+    def sdk(self) -> Any:
+        """Return the credential for the SDK's asynchronous client."""
+        from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+
+        if self._tokens is not None or self._secret is None:
+            return self._tokens
+        value = self._secret.reveal()
+        # With the name: from an endpoint of its own kind the client cannot tell it.
+        return AzureSasCredential(value) if self._kind == "sas" else AzureNamedKeyCredential(self.account, value)
+
+    def store(self) -> dict[str, Any]:
+        """Return the options for obstore's store."""
+        if self._tokens is None and self._secret is None:
+            return {"skip_signature": True}
+        return {"credential_provider": self._provide}
+
+    def verify(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the file of certificates to trust; empty for the system's."""
+        return self._connection.ca_file or environ.get("REQUESTS_CA_BUNDLE", "")
+
+    def certificates(self) -> dict[str, bytes]:
+        """Return the certificates to trust, as obstore takes them."""
+        try:
+            place = Path(self.verify())
+            # A folder of certificates is for OpenSSL alone.
+            return {"root_certificate": place.read_bytes()} if self.verify() and not place.is_dir() else {}
+        except OSError:
+            raise NoCredentialError(
+                f"The certificates of {self._connection.name!r}, {self.verify()}, cannot be read.",
+                hint="Correct ca_file, or REQUESTS_CA_BUNDLE.",
+            ) from None
+
+    async def _provide(self) -> dict[str, Any]:
+        # A signature that is given, rather than set in the options, wins over AZURE_STORAGE_* of the environment.
+        if self._tokens is not None:
+            token = await self._tokens.get_token(SCOPE)
+            return {"token": token.token, "expires_at": datetime.fromtimestamp(token.expires_on, UTC)}
+        value = self._secret.reveal() if self._secret else ""
+        return {"sas_token" if self._kind == "sas" else "access_key": value, "expires_at": None}
+
+    def _identity(self, kind: str) -> TokenCredential:
+        if kind != "bearer" or self._secret is None:
+            return _identity(kind)
+        end = int(self._ends.timestamp()) if self._ends else int(time.time()) + _UNKNOWN_END_SECONDS
+        return _Fixed(self._secret.reveal(), end)
+
+
+class Tokens:
+    """One identity's token, fetched once for all who ask, renewed before it ends.
+
+    Parameters
+    ----------
+    connection : Connection
+        Remembered together with the identity that answered.
+    open_identity : callable
+        Returns the synchronous credential, when it is first needed.
+    """
+
+    def __init__(self, connection: Connection, open_identity: Callable[[], TokenCredential]) -> None:
+        self._connection = connection
+        self._open = open_identity
+        self._identity: TokenCredential | None = None
+        self._token: AccessToken | None = None
+        self._lock = threading.Lock()
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token that is valid for five minutes at least; the name and form are azure-core's."""
+        return await asyncio.to_thread(self._get, scopes, options)
+
+    async def close(self) -> None:
+        """Keep the token: the SDK closes what it was given, obstore may still need it."""
+
+    async def __aenter__(self) -> Tokens:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def _get(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
+        # A challenge of the account names a tenant or a claim: the token at hand does not answer it.
+        challenged = bool(options.get("claims") or options.get("tenant_id"))
+        with self._lock:
+            if self._token is None or challenged or self._token.expires_on - time.time() < _MARGIN_SECONDS:
+                self._token = self._fetch(scopes, options)
+            return self._token
+
+    def _fetch(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
+        from azure.core.exceptions import AzureError
+
+        try:
+            if self._identity is None:
+                self._identity = self._open()
+            token = self._identity.get_token(*scopes, **options)
+        except GpuExtError:
+            raise
+        except (AzureError, ValueError):
+            kind = self._connection.credential
+            raise NoCredentialError(
+                f"Connection {self._connection.name!r} found nobody to sign in as ({kind.replace('-', ' ')}).",
+                hint=_CURES.get(kind, "Check the connection's credential."),
+            ) from None
+        remember(self._connection, _words(self._identity, token.token))
+        return token
+
+
+class _Fixed:
+    """A token that the person gave; it cannot be renewed."""
+
+    def __init__(self, token: str, end: int) -> None:
+        self._token, self._end = token, end
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        from azure.core.credentials import AccessToken
+
+        return AccessToken(self._token, self._end)
+
+
+def expired(connection: Connection, end: datetime) -> ExpiredError:
+    """Return the error for a credential that has ended."""
+    what = "link" if connection.credential == "sas" else "credential"
+    return ExpiredError(
+        f"The {what} behind {connection.name} expired at {end:%H:%M} UTC on {end.day} {end:%b %Y}.",
+        hint=f"Ask for a new {what}, connect it, then run this again.",
+    )
+
+
+def _effective(connection: Connection, secret: Secret | None) -> tuple[str, str, str, Secret | None]:
+    if connection.credential != "connection-string" or secret is None:
+        return connection.account, connection.endpoint, connection.credential, secret
+    said = connection_string.parse(secret.reveal())
+    kind = "account-key" if said.key else "sas"
+    return said.name, connection.endpoint or said.endpoint, kind, Secret(said.key or said.sas)
+
+
+def forbid_questions() -> None:
+    """Sign in without asking anybody, in this process: nobody reads what a server prints."""
+    _FORBIDDEN.add("device-code")
+
+
+def _identity(kind: str) -> TokenCredential:
+    from azure import identity
+
+    if kind in _FORBIDDEN:
+        raise NoCredentialError(
+            "A sign-in by code needs somebody who reads it, and this is a server.",
+            hint="Run `az login` in a terminal and set credential to azure-cli, or use it in a notebook.",
+        )
+
+    if kind == "default":
+        # Only what needs no window and starts no other shell: a server has neither.
+        return identity.DefaultAzureCredential(
+            exclude_visual_studio_code_credential=True,
+            exclude_powershell_credential=True,
+            exclude_developer_cli_credential=True,
+            exclude_shared_token_cache_credential=True,
+        )
+    if kind == "managed-identity":
+        return identity.ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
+    if kind == "workload-identity":
+        return identity.WorkloadIdentityCredential()
+    if kind == "azure-cli":
+        return identity.AzureCliCredential()
+    return identity.DeviceCodeCredential(prompt_callback=_show_code)
+
+
+def _show_code(address: str, code: str, _ends: datetime) -> None:
+    sys.stdout.write(f"To sign in, open {address} and enter {code}.\n")
+    sys.stdout.flush()
+
+
+def _words(identity: Any, token: str) -> str:
+    won = type(getattr(identity, "_successful_credential", None) or identity).__name__
+    said = claims(token)
+    person = said.get("upn") or said.get("unique_name") or said.get("preferred_username")
+    resource = str(said.get("xms_mirid", "")).rpartition("/")[2]
+    name = str(person or resource or said.get("appid") or "").strip()
+    kinds = {"AzureCli": "az login", "ManagedIdentity": "managed identity", "WorkloadIdentity": "workload identity"}
+    kinds |= {"Environment": "service principal", "DeviceCode": "signed in as", "_Fixed": "token of"}
+    return f"{kinds.get(won.removesuffix('Credential'), 'identity')} {name}".strip()

@@ -1,0 +1,73 @@
+"""Ranges through obstore: the exact bytes of one version, or an error."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from jupyter_gpu_ext.errors import BadStorageReplyError, ObjectChangedError
+from jupyter_gpu_ext.storage.fill import CHUNK_BYTES, fill
+from jupyter_gpu_ext.storage.models import Version
+from jupyter_gpu_ext.storage.names import quoted
+from jupyter_gpu_ext.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from obstore.store import ObjectStore
+
+CONNECT_SECONDS = 10
+STALL_SECONDS = 15
+
+
+def client_options(endpoint: str) -> dict[str, Any]:
+    """Return obstore's options for connections to an address."""
+    return {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": f"{CONNECT_SECONDS}s",
+        "read_timeout": f"{STALL_SECONDS}s",
+        "timeout": "10m",
+    }
+
+
+def retry_config() -> dict[str, Any]:
+    """Return obstore's options for not trying again: who calls does, see steady.py."""
+    return {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
+
+
+async def first(store: ObjectStore, path: str, length: int) -> tuple[bytes, Version]:
+    """Return the first bytes and the version; an empty object is a range error of the provider."""
+    import obstore
+
+    reply = await obstore.get_async(store, path, options={"range": (0, length)})
+    version = Version(int(reply.meta["size"]), quoted(reply.meta["e_tag"]))
+    data = bytearray(min(length, version.size_bytes))
+    await fill(reply.stream(min_chunk_size=CHUNK_BYTES), memoryview(data))
+    return bytes(data), version
+
+
+async def chunks(store: ObjectStore, path: str, etag: str, start: int, stop: int) -> AsyncIterable[Any]:
+    """Ask for the bytes from `start` to before `stop`, with `If-Match`, and return them as they come.
+
+    Raises
+    ------
+    BadStorageReplyError
+        When the answer is another range.
+    ObjectChangedError
+        When it is another version.
+    """
+    import obstore
+
+    options: Any = {"range": (start, stop), "if_match": etag}
+    reply = await obstore.get_async(store, path, options=options)
+    if reply.range != (start, stop):
+        raise BadStorageReplyError(f"{printable(path)!r}: another range came.", hint="Run it again.")
+    if quoted(reply.meta["e_tag"]) != etag:
+        # Something between here and the account does not keep to If-Match.
+        raise ObjectChangedError("")
+    return reply.stream(min_chunk_size=CHUNK_BYTES)
+
+
+async def one_chunk(data: bytes) -> AsyncIterator[bytes]:
+    """Yield what came in one piece."""
+    yield data

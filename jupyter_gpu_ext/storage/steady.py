@@ -1,0 +1,133 @@
+"""A backend that does not give up at the first fault: every call waits its turn and is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from jupyter_gpu_ext.errors import GpuExtError, NotFoundError, StorageTimeoutError, ThrottledError
+from jupyter_gpu_ext.storage.retry import REMOTE, TRANSIENT, Schedule, Tally, patiently
+from jupyter_gpu_ext.storage.steady_upload import SteadyUpload
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from jupyter_gpu_ext.storage.limiter import Limiter
+    from jupyter_gpu_ext.storage.models import Backend, Entry, RawPage, Version, WritableBackend
+
+T = TypeVar("T")
+
+# A page, a header, a few properties: what is not there by then only trickles.
+_SMALL_ANSWER_SECONDS = 60
+
+
+class Steady:
+    """The calls of `inner`, patiently; `inner` itself asks once and says what went wrong.
+
+    Parameters
+    ----------
+    inner : Backend
+        Its clients' own retries are off, so that budgets do not multiply.
+    limiter : Limiter
+        The account's.
+    """
+
+    def __init__(self, inner: Backend, limiter: Limiter, schedule: Schedule = REMOTE) -> None:
+        self.inner = inner
+        self.limiter = limiter
+        self._schedule = schedule
+
+    async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
+        """Return one page of the folder `prefix`."""
+        return await self._small(lambda: self.inner.list_page(prefix, marker=marker, limit=limit, search=search))
+
+    async def head(self, key: str) -> Entry:
+        """Return the properties of one object."""
+        return await self._small(lambda: self.inner.head(key))
+
+    async def first(self, key: str, length: int, tally: Tally | None = None) -> tuple[bytes, Version]:
+        """Return the first `length` bytes or fewer, and the version they belong to."""
+        return await self._small(lambda: self.inner.first(key, length), tally)
+
+    async def read_into(
+        self, key: str, version: Version, start: int, out: memoryview, tally: Tally | None = None
+    ) -> None:
+        """Fill `out`; after a cut the next try begins where the last one ended."""
+        done = 0
+
+        async def attempt() -> None:
+            nonlocal done
+            try:
+                if done < len(out) or not len(out):
+                    await self.inner.read_into(key, version, start + done, out[done:])
+            except GpuExtError as error:
+                done += error.done_bytes
+                raise
+
+        await self.patiently(attempt, tally)
+
+    async def begin(
+        self, key: str, *, overwrite: bool, size_bytes: int | None, upload_id: str | None = None
+    ) -> SteadyUpload:
+        """Start an upload, or go on with one."""
+        begun = await self._small(
+            lambda: self._writing.begin(key, overwrite=overwrite, size_bytes=size_bytes, upload_id=upload_id)
+        )
+        return SteadyUpload(self, key, begun)
+
+    async def metadata(self, key: str) -> Mapping[str, str]:
+        """Return what was committed beside the bytes."""
+        return await self._small(lambda: self._writing.metadata(key))
+
+    async def delete(self, key: str, *, etag: str | None = None) -> None:
+        """Remove this one object."""
+        tally = Tally()
+        try:
+            await self._small(lambda: self._writing.delete(key, etag=etag), tally)
+        except NotFoundError:
+            # Gone between two tries: the first one did it, its answer was lost.
+            if not tally.retries:
+                raise
+
+    async def copy(self, key: str, to: str, *, overwrite: bool) -> Entry:
+        """Copy one object; asked again only where the account refused to begin."""
+        return await self.patiently(
+            lambda: self._writing.copy(key, to, overwrite=overwrite), transient=(ThrottledError,)
+        )
+
+    async def make_folder(self, key: str) -> Entry:
+        """Make an empty folder."""
+        return await self._small(lambda: self._writing.make_folder(key))
+
+    async def close(self) -> None:
+        """Close the clients."""
+        await self.inner.close()
+
+    @property
+    def _writing(self) -> WritableBackend:
+        # Only `backends.writable` hands a connection out to those who write.
+        return cast("WritableBackend", self.inner)
+
+    async def patiently(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        tally: Tally | None = None,
+        transient: tuple[type[GpuExtError], ...] = TRANSIENT,
+    ) -> T:
+        """Await `attempt` at this account's pace, again where that may help."""
+        return await patiently(attempt, limiter=self.limiter, schedule=self._schedule, tally=tally, transient=transient)
+
+    async def _small(self, call: Callable[[], Awaitable[T]], tally: Tally | None = None) -> T:
+        async def attempt() -> T:
+            try:
+                async with asyncio.timeout(_SMALL_ANSWER_SECONDS):
+                    return await call()
+            except TimeoutError as error:
+                if isinstance(error, GpuExtError):
+                    raise
+                raise StorageTimeoutError(
+                    f"{self.limiter.name} made no progress in time.",
+                    hint="Run it again; if it stays, check the network.",
+                ) from None
+
+        return await self.patiently(attempt, tally)

@@ -1,0 +1,50 @@
+"""Emulators that only this room needs, one a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import write_connections
+from tests.storage.clouds import S3_KEYS, gcs_fields, new_bucket, new_gcs_bucket, running_gcs, running_moto, s3_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.storage.clouds import GCSStore, S3Store
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[int]:
+    """One moto server a run; its port."""
+    with running_moto() as port:
+        yield port
+
+
+@pytest.fixture
+def s3_store(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Store:
+    """The connection `bucket://` on a bucket of its own in moto."""
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("TEST_S3_KEYS", ":".join(S3_KEYS))
+    store = new_bucket("bucket", moto)
+    write_connections(tmp_path / "connections.toml", bucket=s3_fields(store))
+    return store
+
+
+@pytest.fixture(scope="session")
+def fake_gcs() -> Iterator[int]:
+    """One Google emulator a run; its port."""
+    with running_gcs() as port:
+        yield port
+
+
+@pytest.fixture
+def gcs_store(fake_gcs: int, tmp_path: Path) -> GCSStore:
+    """The connection `google://` on a bucket of its own in the emulator."""
+    store = new_gcs_bucket("google", fake_gcs)
+    write_connections(tmp_path / "connections.toml", google=gcs_fields(store))
+    return store
