@@ -242,7 +242,14 @@ def test_no_secret_in_what_is_shown(s3_store: S3Store) -> None:
     s3_store.put("x", b"12345")
     reader = LOOP.run(open_reader("bucket://x"))
     opened = backend(connections.load().find("bucket"))
-    shown = [str(jg.ls()), repr(opened), repr(vars(opened)), repr(vars(opened.inner)), repr(vars(opened.inner._clients)), repr(reader)]
+    shown = [
+        str(jg.ls()),
+        repr(opened),
+        repr(vars(opened)),
+        repr(vars(opened.inner)),
+        repr(vars(opened.inner._clients)),
+        repr(reader),
+    ]
     assert not any(S3_KEYS[1] in text for text in shown)
     with pytest.raises(TypeError):
         pickle.dumps(opened)
