@@ -16,14 +16,19 @@ _SILENT = frozenset({"CACHE", "NOP", "RESUME", "EXTENDED_ARG"})
 _SHOWN_BY_TIME = ("RETURN_VALUE", "<timed eval>")
 
 
-def is_assigned(namespace: dict[str, Any]) -> bool:
-    """Tell whether the code of `namespace` that is being executed uses the value of its current call.
-
-    A magic is told its line, not what is done with its value; the instruction after the call tells.
-    """
+def calling(namespace: dict[str, Any]) -> FrameType | None:
+    """Return the frame of the person's code that is calling now: a cell's, or that of a function written in one."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- documented, for exactly this
     while frame is not None and frame.f_globals is not namespace:
         frame = frame.f_back
+    return frame
+
+
+def is_assigned(frame: FrameType | None) -> bool:
+    """Tell whether the code of `frame` uses the value of its current call.
+
+    A magic is told its line, not what is done with its value; the instruction after the call tells.
+    """
     if frame is None:
         return False
     after = (one.opname for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)

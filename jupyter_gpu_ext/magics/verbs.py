@@ -11,7 +11,7 @@ from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import target
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.magics import pasted
-from jupyter_gpu_ext.magics.call_site import is_assigned
+from jupyter_gpu_ext.magics.call_site import calling, is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
 from jupyter_gpu_ext.tensors.loader import load_named
 from jupyter_gpu_ext.text import redact
@@ -35,9 +35,11 @@ def register(shell: InteractiveShell) -> None:
 
 def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
     def magic(line: str) -> Any:
-        assigned = is_assigned(shell.user_ns)
+        frame = calling(shell.user_ns)
+        # A function's own variables come first, as in the script.
+        names = {**shell.user_ns, **(frame.f_locals if frame else {})}
         try:
-            return run(shell, lines.parse_magic(name, line), assigned=assigned)
+            return run(shell, lines.parse_magic(name, line), names, assigned=is_assigned(frame))
         except lines.HelpRequest as request:
             print(request.text)  # noqa: T201 -- the answer to --help
         except GpuExtError as error:
@@ -50,11 +52,16 @@ def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
     return magic
 
 
-def run(shell: InteractiveShell, spec: Spec, *, assigned: bool) -> Any:
-    """Do what `spec` says; bind the result where it asks for that, else return it."""
-    namespace = shell.user_ns
-    bound = spec.bind(namespace)
-    arguments, keywords = bound.resolve(lambda source: _evaluate(source, namespace))
+def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned: bool) -> Any:
+    """Do what `spec` says; bind the result where it asks for that, else return it.
+
+    Parameters
+    ----------
+    names : dict
+        What the line's expressions see.
+    """
+    bound = spec.bind(names)
+    arguments, keywords = bound.resolve(lambda source: _evaluate(source, names))
     adopted = pasted.adopt(shell, bound, arguments, keywords)
     if adopted is None:
         return _done(shell, bound, arguments, keywords, assigned=assigned)

@@ -85,6 +85,10 @@ class Access:
         # With the name: from an endpoint of its own kind the client cannot tell it.
         return AzureSasCredential(value) if self._kind == "sas" else AzureNamedKeyCredential(self.account, value)
 
+    def source(self, url: str) -> str:
+        """Return the URL of a blob as the service itself may read it: a copy's source asks for itself."""
+        return f"{url}?{self._secret.reveal()}" if self._kind == "sas" and self._secret else url
+
     def store(self) -> dict[str, Any]:
         """Return the options for obstore's store."""
         if self._tokens is None and self._secret is None:

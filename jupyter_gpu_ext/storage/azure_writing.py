@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from azure.storage.blob.aio import BlobClient
 
+    from jupyter_gpu_ext.storage.azure_access import Access
     from jupyter_gpu_ext.storage.connections import Connection
 
 _POLL_SECONDS = 0.5
@@ -27,6 +28,7 @@ class AzureWriting:
     """The writing half of `AzureBackend`, which gives it `_connection` and `_blob`."""
 
     _connection: Connection
+    _access: Access
 
     def _blob(self, key: str) -> BlobClient:
         raise NotImplementedError
@@ -63,8 +65,8 @@ class AzureWriting:
         expected = await self._expected(to, overwrite=overwrite)
         target = self._blob(to)
         with conflicts.conditional(self._connection, to, expected=expected):
-            # The URL carries the signature where the connection has one.
-            reply = await target.start_copy_from_url(self._blob(key).url, **condition(expected))
+            source = self._access.source(self._blob(key).url)
+            reply = await target.start_copy_from_url(source, **condition(expected))
         with translated(self._connection, to):
             found = await target.get_blob_properties()
             while found.copy.status == "pending" and found.copy.id == reply["copy_id"]:

@@ -106,7 +106,13 @@ def connect(link: str | None = None, name: str | None = None, read_only: bool = 
         When nothing there can be listed or read; nothing is written down.
     """
     pasted = _ask() if link is None else str(link)
-    return LOOP.run(try_link(pasted, name=name, read_only=read_only, save=save))
+    made = LOOP.run(try_link(pasted, name=name, read_only=read_only, save=save))
+    if save:
+        from jupyter_gpu_ext.storage.filesystem import register_all
+
+        # The new name counts at once in pandas and its like.
+        register_all()
+    return made
 
 
 def disconnect(name: str) -> None:
