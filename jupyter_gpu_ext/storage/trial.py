@@ -17,6 +17,8 @@ from jupyter_gpu_ext.storage.sas import Grants
 from jupyter_gpu_ext.text import format_count, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.models import Backend
 
@@ -78,30 +80,34 @@ async def run(
             f"{urlsplit(address(connection)).hostname} cannot be reached.", hint="Check the link, and the network."
         )
         return Trial((), grants, None, gone)
-    checks, failures = [], []
-    found = key
-    if not one_object:
-        try:
-            page = await backend.list_page("", marker=None, limit=_ENTRIES)
-            found = key or next((one.key for one in page.entries if one.kind == "object" and not one.unreadable), "")
-            more = " or more" if page.marker else ""
-            checks.append(Check("list", True, f"{format_count(len(page.entries), 'name')}{more}"))
-        except GpuExtError as error:
-            failures.append(error)
-            checks.append(Check("list", False, error.message))
-    if found:
-        try:
-            await backend.first(found, 1)
-            checks.append(Check("read", True, printable(found)))
-        except GpuExtError as error:
-            failures.append(error)
-            checks.append(Check("read", False, error.message))
+    checks, failures = list[Check](), list[GpuExtError]()
+    with _noted("list", checks, failures):
+        key = key if one_object else await _list(backend, key, checks)
+    with _noted("read", checks, failures):
+        if key:
+            await backend.first(key, 1)
+            checks.append(Check("read", True, printable(key)))
     works = any(check.ok for check in checks)
     if write and works:
         checks += await _write(connection, backend, grants)
-    return Trial(
-        tuple(checks), _known(grants, checks), distance, None if works else (failures[0] if failures else None)
-    )
+    failure = failures[0] if failures and not works else None
+    return Trial(tuple(checks), _known(grants, checks), distance, failure)
+
+
+@contextlib.contextmanager
+def _noted(what: Literal["list", "read"], checks: list[Check], failures: list[GpuExtError]) -> Iterator[None]:
+    try:
+        yield
+    except GpuExtError as error:
+        failures.append(error)
+        checks.append(Check(what, False, error.message))
+
+
+async def _list(backend: Backend, key: str, checks: list[Check]) -> str:
+    page = await backend.list_page("", marker=None, limit=_ENTRIES)
+    more = " or more" if page.marker else ""
+    checks.append(Check("list", True, f"{format_count(len(page.entries), 'name')}{more}"))
+    return key or next((one.key for one in page.entries if one.kind == "object" and not one.unreadable), "")
 
 
 async def round_trip(connection: Connection) -> float | None:
