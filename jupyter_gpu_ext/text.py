@@ -48,7 +48,9 @@ def format_bytes(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a time span in words that fit on a line: '0.4 s', '1 min 20 s', '2 h 5 min'."""
+    """Return a time span in words that fit on a line: '40 ms', '0.4 s', '1 min 20 s', '2 h 5 min'."""
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
