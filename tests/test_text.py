@@ -36,8 +36,8 @@ def test_sizes_have_three_digits_and_the_right_magnitude(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "0 ms"), (0.04, "40 ms"), (0.095, "0.1 s"), (0.44, "0.4 s"), (9.94, "9.9 s"), (10, "10 s"), (59.4, "59 s"), (59.6, "1 min 0 s"),
-     (80, "1 min 20 s"), (3600, "1 h 0 min"), (7500, "2 h 5 min")],
+    [(0, "0 ms"), (0.04, "40 ms"), (0.095, "0.1 s"), (0.44, "0.4 s"), (9.94, "9.9 s"), (10, "10 s"),
+     (59.4, "59 s"), (59.6, "1 min 0 s"), (80, "1 min 20 s"), (3600, "1 h 0 min"), (7500, "2 h 5 min")],
 )  # fmt: skip
 def test_format_duration(seconds: float, shown: str) -> None:
     assert format_duration(seconds) == shown
