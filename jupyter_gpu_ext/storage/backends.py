@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError
@@ -24,6 +25,8 @@ _HERE = {"local", "memory"}
 _WRITABLE = {"az", "s3", "memory", "local"}
 
 _OPEN: dict[tuple[Connection, Secret | None], Steady] = {}
+# The parent's, in a forked child: never used there, and kept, since the threads that could end it are gone.
+_LEFT_BEHIND: dict[tuple[Connection, Secret | None], Steady] = {}
 
 
 def resolve(url: ObjectURL) -> tuple[Steady, str]:
@@ -55,10 +58,28 @@ def backend(connection: Connection) -> Steady:
 
 
 def _opened(connection: Connection) -> Steady:
+    _check_fork(connection)
     secret = find_secret(connection) if has_own_secret(connection) else None
     if (connection, secret) not in _OPEN:
         _OPEN[connection, secret] = _steady(connection, open_backend(connection, secret))
     return _OPEN[connection, secret]
+
+
+def _check_fork(connection: Connection) -> None:
+    """Refuse the network in a child whose parent used it: the clients' own threads did not survive the fork."""
+    if connection.kind not in _HERE and any(one.kind not in _HERE for one, _ in _LEFT_BEHIND):
+        raise BadRequestError(
+            "Storage was used before this process was forked.",
+            hint="Start workers with spawn or forkserver: multiprocessing_context='spawn' in a DataLoader.",
+        )
+
+
+def _leave_behind() -> None:
+    _LEFT_BEHIND.update(_OPEN)
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_leave_behind)
 
 
 def _steady(connection: Connection, inner: Backend) -> Steady:
