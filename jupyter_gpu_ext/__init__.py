@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
+    from jupyter_gpu_ext.storage import cache as cache
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
     from jupyter_gpu_ext.storage.connect import disconnect as disconnect
@@ -34,12 +35,14 @@ _HOMES = {
     "plan": "jupyter_gpu_ext.tensors.api",
 }
 
-__all__ = ["__version__", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
+_ROOMS = {"cache": "jupyter_gpu_ext.storage.cache", "gpu": "jupyter_gpu_ext.gpu"}
+
+__all__ = ["__version__", "cache", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "gpu":
-        return import_module("jupyter_gpu_ext.gpu")
+    if name in _ROOMS:
+        return import_module(_ROOMS[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'jupyter_gpu_ext' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -7,13 +7,17 @@ import json
 import operator
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import plain
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.storage import links
-from jupyter_gpu_ext.text import redact
+from jupyter_gpu_ext.text import format_bytes, redact
+
+if TYPE_CHECKING:
+    from jupyter_gpu_ext.storage.progress import Progress
 
 
 def blob() -> None:
@@ -70,5 +74,13 @@ def _run(family: str, arguments: list[str]) -> str:
             f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
         )
     positional, keywords = lines.read(verb, rest).resolve(ast.literal_eval)
+    if verb.reports and sys.stderr.isatty():
+        keywords["report"] = _show
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
     return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+
+
+def _show(progress: Progress) -> None:
+    # One line that is written over; the clearing code ends what a longer one left.
+    words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}"
+    print(f"\r{words} {progress.notice}\x1b[K\r", end="", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jupyter_gpu_ext.commands import cache
 from jupyter_gpu_ext.commands.grammar import Option, Verb
 
 _KEYS = Option(
@@ -70,8 +71,11 @@ LOAD = Verb(
             keyword="device",
         ),
         _KEYS,
+        Option(
+            flag="--cache", help="keep the bytes on this machine and read them from there", kind="flag", keyword="cache"
+        ),
     ),
     binds=True,
 )
 
-VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD)}
+VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, *cache.VERBS)}

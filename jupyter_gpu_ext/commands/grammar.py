@@ -60,6 +60,8 @@ class Verb:
         The name of one more word that may follow.
     binds : bool
         The result is bound to a name, not shown.
+    reports : bool
+        The function takes `report=`, which is told how far it is.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Verb:
     optional: str = ""
     options: tuple[Option, ...] = ()
     binds: bool = False
+    reports: bool = False
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""

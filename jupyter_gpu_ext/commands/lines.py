@@ -49,13 +49,24 @@ def choose(family: str, given: Sequence[str], words: Sequence[Word]) -> tuple[Ve
     first = words[0].shown() if words else _DEFAULTS.get(family, "--help")
     if first in ("--help", "-h"):
         raise HelpRequest(family_help(family))
-    if first in verbs:
-        return verbs[first], list(words[1:])
+    for count in (1, 2):
+        # `blob cache ls`: a verb of two words.
+        if (name := " ".join(one.shown() for one in words[:count])) in verbs:
+            return verbs[name], list(words[count:])
+    if below := {name: verb for name, verb in verbs.items() if name.startswith(f"{first} ")}:
+        return _choose_below(family, first, below, words[1:])
     if first.startswith("-") and family in _DEFAULTS:
         return verbs[_DEFAULTS[family]], list(words)
     close = difflib.get_close_matches(first, verbs, n=1)
     hint = f"Did you mean {family} {close[0]}?" if close else f"One of: {', '.join(verbs)}."
     raise UsageError(f"{family} has no verb {first!r}.", hint=hint)
+
+
+def _choose_below(family: str, first: str, below: Mapping[str, Verb], words: Sequence[Word]) -> tuple[Verb, list[Word]]:
+    if not words or words[0].literal in ("--help", "-h"):
+        raise HelpRequest(_table(family, below))
+    names = [name.removeprefix(f"{first} ") for name in below]
+    raise UsageError(f"{family} {first} has no verb {words[0].shown()!r}.", hint=f"One of: {', '.join(names)}.")
 
 
 def read(verb: Verb, words: Sequence[Word]) -> Spec:
@@ -68,7 +79,10 @@ def read(verb: Verb, words: Sequence[Word]) -> Spec:
 
 def family_help(family: str) -> str:
     """Return the list of a family's verbs."""
-    verbs = FAMILIES[family]
+    return _table(family, FAMILIES[family])
+
+
+def _table(family: str, verbs: Mapping[str, Verb]) -> str:
     width = max(map(len, verbs))
     lines = [f"  {family} {name:<{width}}  {verb.summary}" for name, verb in verbs.items()]
     return "\n".join([*lines, "", f"Options of one: {family} VERB --help"])

@@ -11,7 +11,7 @@ from jupyter_gpu_ext.text import format_bytes, format_duration, printable, redac
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from jupyter_gpu_ext.tensors.read import Progress
+    from jupyter_gpu_ext.storage.progress import Progress
 
 MIME = "application/vnd.jupyter-gpu-ext.progress+json"
 # A load that is over sooner needs no bar.

@@ -82,7 +82,8 @@ def _done(
 ) -> Any:
     namespace = shell.user_ns
     if not bound.verb.binds:
-        return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
+        call = operator.attrgetter(bound.verb.function)(jg)
+        return _watched(shell, call, arguments, keywords) if bound.verb.reports else call(*arguments, **keywords)
     name = _name(bound, arguments, namespace, assigned=assigned)
     with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
         value, receipt = load_named(*arguments, **keywords, name=name, report=display.update)
@@ -90,6 +91,11 @@ def _done(
             namespace[name] = value
         display.finish(str(receipt) if assigned else f"{name} = {receipt}")
     return value if assigned else None
+
+
+def _watched(shell: InteractiveShell, call: Callable[..., Any], arguments: list[Any], keywords: dict[str, Any]) -> Any:
+    with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
+        return call(*arguments, **keywords, report=display.update)
 
 
 def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:

@@ -32,6 +32,18 @@ _LEFT_BEHIND: dict[tuple[Connection, Secret | None], Steady] = {}
 def resolve(url: ObjectURL) -> tuple[Steady, str]:
     """Return the backend and the key that a URL means.
 
+    Raises
+    ------
+    NotFoundError, BadRequestError
+        As for `locate`.
+    """
+    connection, key = locate(url)
+    return _opened(connection), key
+
+
+def locate(url: ObjectURL) -> tuple[Connection, str]:
+    """Return the connection and the key that a URL means.
+
     The connections file is read each time, so that an edit counts at once.
 
     Raises
@@ -42,14 +54,13 @@ def resolve(url: ObjectURL) -> tuple[Steady, str]:
         For a protocol that needs a connection.
     """
     if url.scheme == "file":
-        path = url.key.lstrip("/")
-        return _opened(Connection(name="file", root="/")), path
+        return Connection(name="file", root="/"), url.key.lstrip("/")
     if url.scheme in PROTOCOLS:
         raise BadRequestError(
             f"{url.scheme}:// needs a connection, which says who asks.",
             hint=f"Add one to {connections.user_file()} and write its name: name://key.",
         )
-    return backend(connections.load().find(url.scheme)), url.key
+    return connections.load().find(url.scheme), url.key
 
 
 def backend(connection: Connection) -> Steady:

@@ -7,8 +7,9 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadStorageReplyError, TensorFormatError
+from jupyter_gpu_ext.storage import hot
 from jupyter_gpu_ext.storage import url as urls
-from jupyter_gpu_ext.storage.backends import resolve
+from jupyter_gpu_ext.storage.backends import backend, locate
 from jupyter_gpu_ext.storage.loop import ahead
 from jupyter_gpu_ext.storage.ranges import ByteRange, split
 from jupyter_gpu_ext.storage.retry import Tally
@@ -17,6 +18,7 @@ from jupyter_gpu_ext.text import printable, redact
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from jupyter_gpu_ext.storage.hot import HotVersion
     from jupyter_gpu_ext.storage.models import Version
     from jupyter_gpu_ext.storage.steady import Steady
     from jupyter_gpu_ext.storage.url import ObjectURL
@@ -39,18 +41,25 @@ class Reader:
         The first bytes, which came with the version.
     bytes_read : int
         What was asked for so far.
+    bytes_cached : int
+        What the cache of hot data gave instead.
+    hot : HotVersion or None
+        The cache's share of this version, where one is used.
     tally : Tally
         What was asked for again.
     """
 
     def __init__(
-        self, url: ObjectURL, backend: Steady, key: str, head: bytes, version: Version, *, tally: Tally | None = None
-    ) -> None:
+        self, url: ObjectURL, backend: Steady, key: str, head: bytes, version: Version, *, tally: Tally | None = None,
+        hot: HotVersion | None = None,
+    ) -> None:  # fmt: skip
         self.url = url
         self.version = version
         self.head = head
         self.tally = tally or Tally()
         self.bytes_read = len(head)
+        self.bytes_cached = 0
+        self.hot = hot
         self._backend = backend
         self._key = key
         self._asked = 1
@@ -78,6 +87,17 @@ class Reader:
         ObjectChangedError
             When the object was replaced since it was opened; names both versions.
         """
+        if self.hot is None:
+            await self._fetch(start, out)
+            return
+        # The head is in memory: kept on disk, it would be asked for all the same.
+        near = self.head[start : start + len(out)]
+        out[: len(near)] = near
+        if len(near) < len(out):
+            found = await self.hot.read_into(start + len(near), out[len(near) :], self._fetch)
+            self.bytes_cached += found
+
+    async def _fetch(self, start: int, out: memoryview) -> None:
         self._asked += 1
         self.bytes_read += len(out)
         await self._backend.read_into(self._key, self.version, start, out, self.tally)
@@ -139,16 +159,26 @@ class Reader:
         entry = await self._backend.head(self._key)
         # What was replaced since was read in its old version to the end; there is nothing to compare it with.
         if entry.md5 is not None and entry.etag == self.version.etag and entry.md5 != digest:
+            if self.hot is not None:
+                await self.hot.forget()
             raise BadStorageReplyError(
                 f"{self.shown} does not match the checksum stored with it: a byte was changed.",
                 hint="Run it again; if it stays, the stored object is damaged: write it again.",
             )
 
 
-async def open_reader(text: str) -> Reader:
-    """Open the object of a URL: one request, which brings its first 64 KiB too."""
+async def open_reader(text: str, *, cache: bool | None = None) -> Reader:
+    """Open the object of a URL: one request, which brings its first 64 KiB too.
+
+    Parameters
+    ----------
+    cache : bool, optional
+        Whether hot data is looked for and kept; without it the environment says so. The version is asked from
+        storage in any case, so that a replaced object is never taken for the old one.
+    """
     url = urls.parse(text)
-    backend, key = resolve(url)
-    tally = Tally()
-    head, version = await backend.first(key, HEAD_BYTES, tally)
-    return Reader(url, backend, key, head, version, tally=tally)
+    connection, key = locate(url)
+    storage, tally = backend(connection), Tally()
+    head, version = await storage.first(key, HEAD_BYTES, tally)
+    found = await hot.find(connection, key, version, asked=cache) if version.size_bytes > len(head) else None
+    return Reader(url, storage, key, head, version, tally=tally, hot=found)

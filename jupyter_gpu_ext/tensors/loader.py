@@ -38,16 +38,18 @@ class Receipt:
     bytes_read: int
     requests: int
     seconds: float
+    bytes_cached: int = 0
 
     def __str__(self) -> str:
-        rate = format_bytes(self.bytes_read / max(self.seconds, 1e-6))
+        rate = format_bytes((self.bytes_read + self.bytes_cached) / max(self.seconds, 1e-6))
+        here = f"{format_bytes(self.bytes_cached)} from the cache, " if self.bytes_cached else ""
         return (
             f"{format_count(self.tensor_count, 'tensor')} on {self.device}, {format_bytes(self.size_bytes)} "
-            f"({format_count(self.requests, 'request')}, {format_duration(self.seconds)}, {rate}/s)"
+            f"({here}{format_count(self.requests, 'request')}, {format_duration(self.seconds)}, {rate}/s)"
         )
 
 
-def load(url: str, *, device: str = "auto", keys: Sequence[str] = ()) -> Any:
+def load(url: str, *, device: str = "auto", keys: Sequence[str] = (), cache: bool | None = None) -> Any:
     """Load a tensor file from storage straight to a device, without local disk.
 
     Parameters
@@ -58,6 +60,9 @@ def load(url: str, *, device: str = "auto", keys: Sequence[str] = ()) -> Any:
         'auto' (this process's accelerator, cpu where there is no GPU), 'cpu', or a device of torch.
     keys : sequence of str
         Globs over the dotted names of the tensors; '!GLOB' excludes. Only their bytes are read.
+    cache : bool, optional
+        True keeps the bytes on this machine and reads them from there the next time; False does neither; without
+        it `JUPYTER_GPU_CACHE` decides.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def load(url: str, *, device: str = "auto", keys: Sequence[str] = ()) -> Any:
     DeviceError
         When the device is not here or has no room.
     """
-    return load_named(url, device=device, keys=keys)[0]
+    return load_named(url, device=device, keys=keys, cache=cache)[0]
 
 
 def load_named(
@@ -82,6 +87,7 @@ def load_named(
     *,
     device: str = "auto",
     keys: Sequence[str] = (),
+    cache: bool | None = None,
     name: str = "",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Any, Receipt]:
@@ -100,7 +106,7 @@ def load_named(
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
-    reader, file = LOOP.run(_open(str(url)), tick=lambda: report(Progress(total_bytes=0)))
+    reader, file = LOOP.run(_open(str(url), cache), tick=lambda: report(Progress(total_bytes=0)))
     plan = make_plan(file, keys)
     check_fit(target, plan.bytes_used, printable(file.url))
     value = _fetch(reader, file, plan, target, whole=not keys, name=name, report=report)
@@ -112,12 +118,13 @@ def load_named(
         bytes_read=reader.bytes_read,
         requests=reader.requests,
         seconds=time.monotonic() - started,
+        bytes_cached=reader.bytes_cached,
     )
     return value, receipt
 
 
-async def _open(url: str) -> tuple[Reader, TensorFile]:
-    reader = await open_reader(url)
+async def _open(url: str, cache: bool | None) -> tuple[Reader, TensorFile]:
+    reader = await open_reader(url, cache=cache)
     return reader, await read_header(reader)
 
 
