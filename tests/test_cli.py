@@ -24,6 +24,11 @@ def simulated(monkeypatch):
     monkeypatch.setenv("JUPYTER_GPU_SIMULATED", "1xL4")
 
 
+@pytest.fixture(autouse=True)
+def no_cache_yet(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+
+
 @pytest.fixture
 def disk(local_store):
     local_store.put("net.safetensors", MODEL)
@@ -48,6 +53,10 @@ def run(capsys, family, *arguments):
         ("blob", ["plan", "disk://net.safetensors", "--keys", "w"], "1 tensor"),
         ("blob", ["--help"], "blob plan"),
         ("blob", [], "blob plan"),
+        ("blob", ["cache"], "blob cache warm"),
+        ("blob", ["cache", "ls"], "0 objects, 0 B"),
+        ("blob", ["cache", "clear"], "removed 0 objects"),
+        ("blob", ["cache", "warm", "--help"], "blob cache warm URL"),
         ("blob", ["info", "--help"], "Option of every verb: --json"),
         ("gpu", [], "Simulated L4"),
         ("gpu", ["status"], "Simulated L4"),
@@ -75,6 +84,9 @@ def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
         ("blob", ["ls", "--limit"], 2, "--limit needs a value"),
         ("blob", ["ls", "--limit", "x"], 2, "needs a whole number"),
         ("blob", ["load", "disk://net.safetensors"], 2, "needs a process that lives on"),
+        ("blob", ["cache", "warm", "disk://net.safetensors"], 1, "gains nothing"),
+        ("blob", ["cache", "warm"], 2, "needs URL"),
+        ("blob", ["cache", "drop"], 2, "blob cache has no verb 'drop'"),
         ("gpu", ["stat"], 2, "Did you mean gpu status?"),
         ("gpu", ["status", "--since", "1"], 2, "has no option --since"),
     ],
@@ -106,6 +118,19 @@ def test_json_is_what_the_server_answers(capsys, disk, family, arguments, schema
     assert (code, err) == (0, "")
     whole = closed({"$ref": f"#/components/schemas/{schema}", "components": SPEC["components"]})
     jsonschema.Draft202012Validator(whole).validate({**json.loads(out), **more})
+
+
+def test_the_cache_is_warmed_listed_and_cleared_as_json(capsys, azure_store):
+    azure_store.put("big", bytes(200_000))
+    assert run(capsys, "blob", "cache", "ls", "--json")[0] == 0
+    code, out, err = run(capsys, "blob", "cache", "warm", "weights://big", "--json")
+    assert (code, err) == (0, "")
+    assert (json.loads(out)["object_count"], json.loads(out)["skipped"]) == (1, [])
+    _, out, _ = run(capsys, "blob", "cache", "ls", "--json")
+    (row,) = json.loads(out)["objects"]
+    assert (row["connection"], row["key"], row["size_bytes"]) == ("weights", "big", 200_000)
+    _, out, _ = run(capsys, "blob", "cache", "clear", "weights://big", "--json")
+    assert json.loads(out)["object_count"] == 1
 
 
 def test_connections_as_json_are_the_rows_of_the_server(capsys, disk):

@@ -49,10 +49,10 @@ def choose(family: str, given: Sequence[str], words: Sequence[Word]) -> tuple[Ve
     first = words[0].shown() if words else _DEFAULTS.get(family, "--help")
     if first in ("--help", "-h"):
         raise HelpRequest(family_help(family))
-    for count in (1, 2):
-        # `blob cache ls`: a verb of two words.
-        if (name := " ".join(one.shown() for one in words[:count])) in verbs:
-            return verbs[name], list(words[count:])
+    if first in verbs:
+        return verbs[first], list(words[1:])
+    if (two := " ".join(one.shown() for one in words[:2])) in verbs:
+        return verbs[two], list(words[2:])
     if below := {name: verb for name, verb in verbs.items() if name.startswith(f"{first} ")}:
         return _choose_below(family, first, below, words[1:])
     if first.startswith("-") and family in _DEFAULTS:

@@ -39,6 +39,7 @@ _FREE_SHARE, _FREE_MOST_BYTES = 20, 5 << 30
 # One removal makes room for more than one write.
 _ROOM_SHARE = 10
 _PATIENCE_SECONDS = 2.0
+_COUNT_BYTES = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,9 @@ class CacheFolder:
             # Not even an empty cache would do: somebody else fills the disk.
             return False
         if over > 0:
+            used = self._recount()
+            over = self._over(used, need)
+        if over > 0:
             self._evict(over + self.most_bytes // _ROOM_SHARE)
             used = self._recount()
             over = self._over(used, need)
@@ -188,7 +192,9 @@ class CacheFolder:
         # Once a process, since a machine that lost power may have lost the count too.
         if self._counted:
             with contextlib.suppress(OSError, ValueError):
-                return int((self.path / _BYTES).read_bytes())
+                text = (self.path / _BYTES).read_bytes()
+                if len(text) == _COUNT_BYTES:
+                    return int(text)
         return self._recount()
 
     def _recount(self) -> int:
@@ -209,6 +215,7 @@ class CacheFolder:
         try:
             # One write of one width, so that a reader never sees half of it.
             os.pwrite(file, b"%020d\n" % used, 0)
+            os.ftruncate(file, _COUNT_BYTES)
         finally:
             os.close(file)
 

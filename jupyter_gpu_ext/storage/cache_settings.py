@@ -21,7 +21,7 @@ _USUAL_BYTES = 20 << 30
 # Of the file system that the folder lies on: /dev/shm is the machine's memory.
 _USUAL_SHARE = 4
 _LEAST_BYTES = 1 << 20
-_SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,6})?) ?(?P<prefix>[kKMGT]?)(?P<binary>i?)B?")
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15}(\.[0-9]{1,6})?) ?(?P<prefix>[kKMGT]?)(?P<binary>i?)B?")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 

@@ -27,6 +27,11 @@ from jupyter_gpu_ext.errors import UsageError
         ("load_blob -dcuda:$i a://x.pt", 'x = jg.load("a://x.pt", device=f"cuda:{i}")'),
         ("load_blob -k{k} a://x.pt", 'x = jg.load("a://x.pt", keys=[k])'),
         ("load_blob a://{run}/x.pt", 'x = jg.load(f"a://{run}/x.pt")'),
+        ("load_blob a://x.pt --cache", 'x = jg.load("a://x.pt", cache=True)'),
+        ("blob cache ls", "print(jg.cache.ls())"),
+        ("blob cache clear", "print(jg.cache.clear())"),
+        ("blob cache clear a://b/", 'print(jg.cache.clear("a://b/"))'),
+        ("blob cache warm a://{run}/", 'print(jg.cache.warm(f"a://{run}/"))'),
         ("blob ls -- -h", 'print(jg.ls("-h"))'),
         ("blob ls -", 'print(jg.ls("-"))'),
     ],
@@ -40,7 +45,13 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
     ("line", "message", "hint"),
     [
         ("blob inf", "'inf'", "Did you mean blob info?"),
-        ("blob zzz", "'zzz'", "One of: connect, ls, info, plan, load."),
+        ("blob zzz", "'zzz'", "One of: connect, ls, info, plan, load, cache ls, cache clear, cache warm."),
+        ("blob cache lst", "blob cache has no verb 'lst'", "One of: ls, clear, warm."),
+        ("blob cache a://x", "'a://x'", "One of: ls, clear, warm."),
+        ("blob cach ls", "'cach'", "Did you mean blob cache"),
+        ("blob cache warm", "needs URL", "blob cache warm --help"),
+        ("blob cache ls x", "x", "quotes"),
+        ("load_blob a://x --cache=1", "--cache takes no value", "blob load --help"),
         ("blob info", "needs URL", "blob info --help"),
         ("blob ls a b", "b", "quotes"),
         ("blob ls --limt 3", "--limt", "--limit"),
@@ -73,10 +84,18 @@ def test_help_of_a_family_names_every_verb(family: str) -> None:
     assert all(f"{family} {verb}" in asked.value.text for verb in FAMILIES[family])
 
 
+@pytest.mark.parametrize("line", ["cache", "cache --help", "cache -h"])
+def test_help_of_a_verb_of_two_words_names_those_below(line: str) -> None:
+    with pytest.raises(HelpRequest) as asked:
+        parse_magic("blob", line)
+    assert [f"blob cache {one}" in asked.value.text for one in ("ls", "clear", "warm")] == [True] * 3
+    assert "blob info" not in asked.value.text
+
+
 @pytest.mark.parametrize("verb", FAMILIES["blob"].values(), ids=lambda verb: verb.name)
 def test_help_of_a_verb_names_every_option(verb) -> None:
     with pytest.raises(HelpRequest) as asked:
-        parse_magic("blob", f"{verb.name.split()[1]} x -h")
+        parse_magic("blob", f"{verb.name.removeprefix('blob ')} x -h")
     assert all(option.flag in asked.value.text for option in verb.options)
     assert verb.summary in asked.value.text
 
