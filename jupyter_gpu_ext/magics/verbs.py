@@ -83,7 +83,12 @@ def _done(
     namespace = shell.user_ns
     if not bound.verb.binds:
         call = operator.attrgetter(bound.verb.function)(jg)
-        return _watched(shell, call, arguments, keywords) if bound.verb.reports else call(*arguments, **keywords)
+        if not bound.verb.reports:
+            return call(*arguments, **keywords)
+        with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
+            value = call(*arguments, **keywords, report=display.update)
+            display.finish(str(value))
+        return value if assigned else None
     name = _name(bound, arguments, namespace, assigned=assigned)
     with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
         value, receipt = load_named(*arguments, **keywords, name=name, report=display.update)
@@ -91,11 +96,6 @@ def _done(
             namespace[name] = value
         display.finish(str(receipt) if assigned else f"{name} = {receipt}")
     return value if assigned else None
-
-
-def _watched(shell: InteractiveShell, call: Callable[..., Any], arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
-        return call(*arguments, **keywords, report=display.update)
 
 
 def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:

@@ -1,10 +1,10 @@
 """The cache on disk: a folder a version of an object, a file a segment; bounded, shared by processes.
 
     FOLDER/jupyter_gpu_ext-cache-1           whose folder it is
-    FOLDER/lock                              held while anything is written or removed
+    FOLDER/lock                              held while room is made or anything removed
     FOLDER/bytes                             how much there is, never less than there is
     FOLDER/objects/VERSION/about.json        connection, key, size: for `ls`
-    FOLDER/objects/VERSION/START-STOP.seg    bytes of that version, with checksums
+    FOLDER/objects/VERSION/START-STOP.seg    bytes of that version, with checksums; *.part while it is written
 
 Reading takes no lock: a file is whole from the moment it has its name, and one that is removed stays readable for
 whoever has it open.
@@ -19,7 +19,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from jupyter_gpu_ext.storage import cache_part
 from jupyter_gpu_ext.storage.cache_guard import locked
+from jupyter_gpu_ext.storage.cache_part import GRAIN_BYTES, PartFile, on_disk
 from jupyter_gpu_ext.storage.cache_segment import Segment, tail
 from jupyter_gpu_ext.storage.ranges import ByteRange
 
@@ -31,14 +33,11 @@ OBJECTS = "objects"
 _ABOUT, _BYTES = "about.json", "bytes"
 _VERSION = re.compile(r"[0-9a-f]{40}")
 _SEGMENT = re.compile(r"(\d{1,19})-(\d{1,19})\.seg")
-_PART = ".part"
-# What a small file takes of a disk.
-_GRAIN_BYTES = 4096
 # So much of the file system stays free: a twentieth, 5 GiB at most.
 _FREE_SHARE, _FREE_MOST_BYTES = 20, 5 << 30
 # One removal makes room for more than one write.
 _ROOM_SHARE = 10
-_PATIENCE_SECONDS = 2.0
+_PATIENCE_SECONDS = 1.0
 _COUNT_BYTES = 21
 
 
@@ -72,7 +71,7 @@ class Kept:
     @property
     def disk_bytes(self) -> int:
         """What it takes of the bound."""
-        return sum(one.disk_bytes for one in self.segments) + _GRAIN_BYTES
+        return sum(one.disk_bytes for one in self.segments) + GRAIN_BYTES
 
 
 class CacheFolder:
@@ -112,19 +111,15 @@ class CacheFolder:
             When it cannot be written; nothing of it stays.
         """
         end = tail(segment, data)
-        folder = self.place(segment.version)
+        path = self.place(segment.version) / segment.file_name
         with locked(self.path, _PATIENCE_SECONDS):
-            if (folder / segment.file_name).exists():
+            if path.exists():
                 return True
-            begun = (folder / _ABOUT).exists()
-            if not self._make_room(_on_disk(len(data) + len(end)) + (0 if begun else _GRAIN_BYTES)):
-                return False
-            for one in (folder.parent, folder):
-                one.mkdir(mode=0o700, exist_ok=True)
-            # Making room may have removed it.
-            if not (folder / _ABOUT).exists():
-                _write(folder / _ABOUT, [json.dumps(asdict(about)).encode()], lambda: True)
-            _write(folder / segment.file_name, [data, end], go_on)
+            file = self._reserve(path, about, len(data) + len(end))
+        if file is None:
+            return False
+        # Without the lock: a slow disk keeps nobody else waiting.
+        file.write([data, end], go_on)
         return True
 
     def versions(self) -> Iterator[Kept]:
@@ -132,7 +127,9 @@ class CacheFolder:
         for folder in _entries(self.path / OBJECTS):
             if _VERSION.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
                 place = self.path / OBJECTS / folder.name
-                yield Kept(place, _about(place / _ABOUT), tuple(_segments(place)))
+                kept = Kept(place, _about(place / _ABOUT), tuple(_segments(place)))
+                if kept.about or kept.segments:
+                    yield kept
 
     def remove(self, chosen: Callable[[Kept], bool]) -> tuple[int, int]:
         """Remove the versions that are chosen; return how many objects and bytes that were.
@@ -143,11 +140,11 @@ class CacheFolder:
             When another process holds the folder, or it cannot be written to.
         """
         count = freed = 0
-        with locked(self.path, _PATIENCE_SECONDS * 5):
+        with locked(self.path, _PATIENCE_SECONDS * 10):
             for kept in list(self.versions()):
                 if chosen(kept):
-                    _unlink(one.path for one in kept.segments)
-                    _tidy(kept.path)
+                    _unlink([*(one.path for one in kept.segments), kept.path / _ABOUT])
+                    _remove_empty(kept.path)
                     count, freed = count + 1, freed + kept.disk_bytes
             self._recount()
         return count, freed
@@ -155,6 +152,20 @@ class CacheFolder:
     def used_bytes(self) -> int:
         """Return what all of it takes."""
         return sum(kept.disk_bytes for kept in self.versions())
+
+    def _reserve(self, path: Path, about: About, size_bytes: int) -> PartFile | None:
+        """Return a file that takes all its room from now on, None when there is none; under the lock."""
+        folder = path.parent
+        begun = (folder / _ABOUT).exists()
+        if not self._make_room(on_disk(size_bytes) + (0 if begun else GRAIN_BYTES)):
+            return None
+        for one in (folder.parent, folder):
+            one.mkdir(mode=0o700, exist_ok=True)
+        # Making room may have removed it.
+        if not (folder / _ABOUT).exists():
+            text = json.dumps(asdict(about)).encode()
+            PartFile(folder / _ABOUT, len(text)).write([text], lambda: True)
+        return PartFile(path, size_bytes)
 
     def _make_room(self, need: int) -> bool:
         """Tell whether `need` more bytes may be written, after the longest unused made way; under the lock."""
@@ -185,8 +196,7 @@ class CacheFolder:
         chosen = list(oldest(segments, goal))
         _unlink(one.path for one in chosen)
         for place in {one.path.parent for one in chosen}:
-            if not any(_segments(place)):
-                _tidy(place)
+            _tidy(place)
 
     def _used(self) -> int:
         # Once a process, since a machine that lost power may have lost the count too.
@@ -199,13 +209,13 @@ class CacheFolder:
 
     def _recount(self) -> int:
         """Count anew, and sweep what a writer left that did not live to the end."""
+        used = 0
         for folder in _entries(self.path / OBJECTS):
             if _VERSION.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
                 place = self.path / OBJECTS / folder.name
-                _unlink(place / one.name for one in _entries(place) if one.name.endswith(_PART))
-                if not any(_segments(place)):
-                    _tidy(place)
-        used = self.used_bytes()
+                used += cache_part.sweep(place)
+                _tidy(place)
+        used += self.used_bytes()
         self._note(used)
         self._counted = True
         return used
@@ -243,7 +253,7 @@ def _segments(place: Path) -> Iterator[Held]:
         with contextlib.suppress(FileNotFoundError):
             if one is not None and entry.is_file(follow_symlinks=False):
                 found = entry.stat(follow_symlinks=False)
-                yield Held(place / entry.name, one, _on_disk(found.st_size), found.st_mtime_ns)
+                yield Held(place / entry.name, one, on_disk(found.st_size), found.st_mtime_ns)
 
 
 def _range(name: str) -> ByteRange | None:
@@ -268,31 +278,19 @@ def _about(path: Path) -> About | None:
         return None
 
 
-def _on_disk(size_bytes: int) -> int:
-    return -(-size_bytes // _GRAIN_BYTES) * _GRAIN_BYTES
-
-
-def _write(path: Path, pieces: list[memoryview | bytes], go_on: Callable[[], bool]) -> None:
-    """Write a file that has its name once it is whole; under the lock, so that no second one does the same."""
-    part = path.with_name(path.name + _PART)
-    part.unlink(missing_ok=True)
-    try:
-        file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.writelines(pieces)
-        if go_on():
-            part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _unlink(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
 
 
 def _tidy(place: Path) -> None:
-    """Remove the folder of a version of which nothing is left; what we did not write there stays, and so does it."""
-    (place / _ABOUT).unlink(missing_ok=True)
+    """Remove the folder of a version of which nothing is left and of which nothing is being written."""
+    if {entry.name for entry in _entries(place)} <= {_ABOUT}:
+        _unlink([place / _ABOUT])
+        _remove_empty(place)
+
+
+def _remove_empty(place: Path) -> None:
+    # What we did not write there stays, and so does the folder.
     with contextlib.suppress(OSError):
         place.rmdir()

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ _MARK_TEXT = "Written by jupyter_gpu_ext; `jupyter blob cache clear` empties it.
 # What a fresh file system brings with it.
 _HARMLESS = {"lost+found", MARK}
 _LOCK = "lock"
-_RETRY_SECONDS = 0.01
+_RETRY_SECONDS = 0.002
+# One thread of a process asks at a time: those that poll side by side would keep each other waiting.
+_TURN = threading.Lock()
 
 
 def prepare(folder: Path) -> None:
@@ -91,16 +94,22 @@ def locked(folder: Path, patience_seconds: float) -> Iterator[None]:
     OSError
         When the folder is gone or cannot be written to.
     """
-    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_seconds
+    if not _TURN.acquire(timeout=patience_seconds):
+        raise TimeoutError("the cache is busy")
     try:
-        _wait(file, time.monotonic() + patience_seconds)
+        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            yield
+            _wait(file, deadline)
+            try:
+                yield
+            finally:
+                # A child forked meanwhile holds the same lock: closing alone would leave it to the child.
+                fcntl.flock(file, fcntl.LOCK_UN)
         finally:
-            # A child forked meanwhile holds the same lock: closing alone would leave it to the child.
-            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
     finally:
-        os.close(file)
+        _TURN.release()
 
 
 def _wait(file: int, deadline: float) -> None:
@@ -113,3 +122,12 @@ def _wait(file: int, deadline: float) -> None:
             time.sleep(_RETRY_SECONDS)
         else:
             return
+
+
+def _new_turn() -> None:
+    # The thread that held it did not survive the fork.
+    global _TURN  # noqa: PLW0603 -- one a process
+    _TURN = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_new_turn)

@@ -33,7 +33,7 @@ KINDS = frozenset({"az", "s3", "gs", "http"})
 # A folder of ten thousand segments takes some 10 ms to list.
 _LIST_SECONDS = 1.0
 # After a fault nothing is kept for a while: every further write would wait or fail as well.
-_PAUSE_SECONDS = 30.0
+_PAUSE_SECONDS, _BUSY_SECONDS = 30.0, 10.0
 
 _PAUSED: dict[Path, float] = {}
 _OPEN: dict[Settings, CacheFolder] = {}
@@ -135,7 +135,7 @@ class HotVersion:
         except OSError as error:
             if path not in _PAUSED:
                 logger.warning("Hot data is not kept in %s: %s", path, error.strerror or error)
-            _PAUSED[path] = time.monotonic() + _PAUSE_SECONDS
+            _PAUSED[path] = time.monotonic() + (_BUSY_SECONDS if isinstance(error, TimeoutError) else _PAUSE_SECONDS)
 
 
 async def find(connection: Connection, key: str, version: Version, *, asked: bool | None) -> HotVersion | None:
