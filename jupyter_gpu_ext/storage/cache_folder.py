@@ -178,7 +178,7 @@ class CacheFolder:
             used = self._recount()
             over = self._over(used, need)
         if over > 0:
-            self._evict(over + self.most_bytes // _ROOM_SHARE)
+            self._evict(over + used // _ROOM_SHARE)
             used = self._recount()
             over = self._over(used, need)
         if over <= 0:

@@ -47,7 +47,7 @@ def test_a_second_load_comes_from_the_cache(cells, tmp_path):
         assert "from the cache" not in cells.run("%load_blob slow://small.safetensors").stdout
         assert "kB from the cache" in cells.run("%load_blob slow://small.safetensors").stdout
         assert "1 object, " in cells.run("x = %blob cache ls\nprint(x)").stdout
-        assert "1 object held: " in cells.run("%blob cache warm slow://small.safetensors").stdout
+        assert "1 object held: " in cells.run("x = %blob cache warm slow://small.safetensors\nprint(x)").stdout
         assert "removed 1 object" in cells.run("x = %blob cache clear slow://\nprint(x)").stdout
     finally:
         cells.run("del os.environ['JUPYTER_GPU_CACHE']")
