@@ -50,7 +50,7 @@ class Receipt:
 
 
 def load(url: str, *, device: str = "auto", keys: Sequence[str] = (), cache: bool | None = None) -> Any:
-    """Load a tensor file from storage straight to a device, without local disk.
+    """Load a tensor file from storage straight to a device, without local disk unless `cache` asks for it.
 
     Parameters
     ----------
