@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.connect import connect as connect
     from jupyter_gpu_ext.storage.connect import disconnect as disconnect
     from jupyter_gpu_ext.storage.filesystem import fs as fs
+    from jupyter_gpu_ext.storage.logs import LogSink as LogSink
     from jupyter_gpu_ext.storage.open import open as open  # noqa: A004 -- jg.open, as gzip.open
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.loader import load as load
 
 _HOMES = {
+    "LogSink": "jupyter_gpu_ext.storage.logs",
     "__version__": "jupyter_gpu_ext._version",
     "connect": "jupyter_gpu_ext.storage.connect",
     "disconnect": "jupyter_gpu_ext.storage.connect",
@@ -34,7 +36,19 @@ _HOMES = {
     "plan": "jupyter_gpu_ext.tensors.api",
 }
 
-__all__ = ["__version__", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
+__all__ = [
+    "LogSink",
+    "__version__",
+    "connect",
+    "disconnect",
+    "fs",
+    "gpu",
+    "info",
+    "load",
+    "ls",
+    "open",
+    "plan",
+]
 
 
 def __getattr__(name: str) -> Any:
