@@ -7,13 +7,21 @@ import json
 import operator
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import plain
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.storage import links
-from jupyter_gpu_ext.text import redact
+from jupyter_gpu_ext.storage.consent import agreed
+from jupyter_gpu_ext.storage.cp import cp_reported
+from jupyter_gpu_ext.storage.rm import question
+from jupyter_gpu_ext.text import format_bytes, redact
+
+if TYPE_CHECKING:
+    from jupyter_gpu_ext.storage.cp import Copied
+    from jupyter_gpu_ext.storage.progress import Progress
 
 
 def blob() -> None:
@@ -47,6 +55,9 @@ def main(family: str, arguments: list[str]) -> int:
     except GpuExtError as error:
         print(redact(str(error)), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except _DeclinedError:
+        print("Nothing was removed.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -69,6 +80,38 @@ def _run(family: str, arguments: list[str]) -> str:
         raise UsageError(
             f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
         )
-    positional, keywords = lines.read(verb, rest).resolve(ast.literal_eval)
-    result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
+    spec = lines.read(verb, rest)
+    positional, keywords = spec.resolve(ast.literal_eval)
+    if verb.asks and not spec.agreed:
+        ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+        if not agreed(question(*positional, **keywords), ask):
+            raise _DeclinedError
+    if verb.function == "cp":
+        result: Any = _copied(positional, keywords)
+    else:
+        result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
     return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+
+
+class _DeclinedError(Exception):
+    """The person said no."""
+
+
+def _ask(prompt: str) -> str:
+    # What is asked is no result: standard output may be a file.
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
+
+
+def _copied(positional: list[Any], keywords: dict[str, Any]) -> Copied:
+    if not sys.stderr.isatty():
+        return cp_reported(*positional, **keywords)
+    try:
+        return cp_reported(*positional, **keywords, report=_report)
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _report(progress: Progress) -> None:
+    done, total = format_bytes(progress.done_bytes), format_bytes(progress.total_bytes)
+    print(f"\r\x1b[K{done} of {total} {progress.notice}", end="", file=sys.stderr, flush=True)

@@ -13,6 +13,9 @@ from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.magics import pasted
 from jupyter_gpu_ext.magics.call_site import calling, is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
+from jupyter_gpu_ext.storage.consent import agreed
+from jupyter_gpu_ext.storage.cp import cp_reported
+from jupyter_gpu_ext.storage.rm import question
 from jupyter_gpu_ext.tensors.loader import load_named
 from jupyter_gpu_ext.text import redact
 
@@ -81,6 +84,11 @@ def _done(
     shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
 ) -> Any:
     namespace = shell.user_ns
+    if bound.verb.asks and not bound.agreed and not agreed(question(*arguments, **keywords), input):
+        print("Nothing was removed.")  # noqa: T201 -- the answer to a no
+        return None
+    if bound.verb.function == "cp":
+        return _copied(shell, arguments, keywords, assigned=assigned)
     if not bound.verb.binds:
         return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
     name = _name(bound, arguments, namespace, assigned=assigned)
@@ -90,6 +98,14 @@ def _done(
             namespace[name] = value
         display.finish(str(receipt) if assigned else f"{name} = {receipt}")
     return value if assigned else None
+
+
+def _copied(shell: InteractiveShell, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool) -> Any:
+    title = " → ".join(map(str, arguments))
+    with ProgressDisplay(title, live=hasattr(shell, "kernel"), beginning="looking for objects") as display:
+        receipt = cp_reported(*arguments, **keywords, report=display.update)
+        display.finish(str(receipt))
+    return receipt if assigned else None
 
 
 def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.storage.progress import Progress as Progress  # noqa: PLC0414, TC001 -- also found here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
 
 # With ranges of 8 MiB at most, 64 MiB are in flight.
 _CONCURRENCY = 8
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a load is, in bytes; written on the I/O loop, read by whoever shows it."""
-
-    total_bytes: int
-    done_bytes: int = 0
-    # A sentence while storage asks for fewer requests.
-    notice: str = ""
 
 
 async def read_plan(
