@@ -41,14 +41,16 @@ def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
         frame = calling(shell.user_ns)
         # A function's own variables come first, as in the script.
         names = {**shell.user_ns, **(frame.f_locals if frame else {})}
+        spec: Spec | None = None
         try:
-            return run(shell, lines.parse_magic(name, line), names, assigned=is_assigned(frame))
+            spec = lines.parse_magic(name, line)
+            return run(shell, spec, names, assigned=is_assigned(frame))
         except lines.HelpRequest as request:
             print(request.text)  # noqa: T201 -- the answer to --help
         except GpuExtError as error:
             raise _plain(_redacted(error), redact(str(error))) from None
         except KeyboardInterrupt as interrupt:
-            raise _plain(interrupt, "Cancelled; nothing was changed.") from None
+            raise _plain(interrupt, _cancelled(spec)) from None
         return None
 
     magic.__doc__ = f"See %{name} --help."
@@ -129,6 +131,12 @@ def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
         ) from None
     except Exception as error:  # noqa: BLE001 -- any mistake in the expression is the line's mistake
         raise UsageError(f"{{{source}}}: {type(error).__name__}: {error}.", hint="Correct the expression.") from None
+
+
+def _cancelled(spec: Spec | None) -> str:
+    if spec is not None and (spec.verb.asks or spec.keywords.get("recursive")):
+        return "Cancelled; `%blob ls` shows what was done by then."
+    return "Cancelled; nothing was changed."
 
 
 def _redacted(error: GpuExtError) -> GpuExtError:

@@ -78,3 +78,19 @@ def test_a_notebook_asks_first(cells, folder, typed, left):
     assert outcome.status == "ok"
     assert (outcome.stdout == "Nothing was removed.\n") is left
     assert (folder / "run").exists() is left
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("cp box://x box://y", "Cancelled; nothing was changed."),
+        ("cp -r box://x box://y", "Cancelled; `%blob ls` shows what was done by then."),
+        ("rm box://x", "Cancelled; `%blob ls` shows what was done by then."),
+        ("ls", "Cancelled; nothing was changed."),
+    ],
+)
+def test_a_cancelled_line_does_not_promise_too_much(line, said):
+    from jupyter_gpu_ext.commands.lines import parse_magic
+    from jupyter_gpu_ext.magics.verbs import _cancelled
+
+    assert _cancelled(parse_magic("blob", line)) == said
