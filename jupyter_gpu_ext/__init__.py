@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
     from jupyter_gpu_ext.storage.connect import disconnect as disconnect
+    from jupyter_gpu_ext.storage.cp import cp as cp
     from jupyter_gpu_ext.storage.filesystem import fs as fs
+    from jupyter_gpu_ext.storage.logs import LogSink as LogSink
     from jupyter_gpu_ext.storage.open import open as open  # noqa: A004 -- jg.open, as gzip.open
+    from jupyter_gpu_ext.storage.rm import rm as rm
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.loader import load as load
 
 _HOMES = {
+    "LogSink": "jupyter_gpu_ext.storage.logs",
     "__version__": "jupyter_gpu_ext._version",
     "connect": "jupyter_gpu_ext.storage.connect",
+    "cp": "jupyter_gpu_ext.storage.cp",
     "disconnect": "jupyter_gpu_ext.storage.connect",
     "fs": "jupyter_gpu_ext.storage.filesystem",
     "info": "jupyter_gpu_ext.tensors.api",
@@ -33,11 +38,27 @@ _HOMES = {
     "ls": "jupyter_gpu_ext.storage.api",
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
+    "rm": "jupyter_gpu_ext.storage.rm",
 }
 
 _ROOMS = {"cache": "jupyter_gpu_ext.storage.cache", "gpu": "jupyter_gpu_ext.gpu"}
 
-__all__ = ["__version__", "cache", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
+__all__ = [
+    "LogSink",
+    "__version__",
+    "cache",
+    "connect",
+    "cp",
+    "disconnect",
+    "fs",
+    "gpu",
+    "info",
+    "load",
+    "ls",
+    "open",
+    "plan",
+    "rm",
+]
 
 
 def __getattr__(name: str) -> Any:

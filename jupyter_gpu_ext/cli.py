@@ -14,6 +14,8 @@ from jupyter_gpu_ext.commands import lines
 from jupyter_gpu_ext.commands.grammar import plain
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.storage import links
+from jupyter_gpu_ext.storage.consent import agreed
+from jupyter_gpu_ext.storage.rm import question
 from jupyter_gpu_ext.text import format_bytes, redact
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ def main(family: str, arguments: list[str]) -> int:
     except GpuExtError as error:
         print(redact(str(error)), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except _DeclinedError:
+        print("Nothing was removed.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -73,11 +78,26 @@ def _run(family: str, arguments: list[str]) -> str:
         raise UsageError(
             f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
         )
-    positional, keywords = lines.read(verb, rest).resolve(ast.literal_eval)
+    spec = lines.read(verb, rest)
+    positional, keywords = spec.resolve(ast.literal_eval)
+    if verb.asks and not spec.agreed:
+        ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
+        if not agreed(question(*positional, **keywords), ask):
+            raise _DeclinedError
     if verb.reports and sys.stderr.isatty():
         keywords["report"] = _show
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
     return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+
+
+class _DeclinedError(Exception):
+    """The person said no."""
+
+
+def _ask(prompt: str) -> str:
+    # What is asked is no result: standard output may be a file.
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
 
 
 def _show(progress: Progress) -> None:

@@ -87,6 +87,10 @@ def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
         ("blob", ["cache", "warm", "disk://net.safetensors"], 1, "gains nothing"),
         ("blob", ["cache", "warm"], 2, "needs URL"),
         ("blob", ["cache", "drop"], 2, "blob cache has no verb 'drop'"),
+        ("blob", ["cp", "disk://net.safetensors"], 2, "needs DST"),
+        ("blob", ["cp", "disk://net.safetensors", "disk://other"], 1, "is read-only"),
+        ("blob", ["cp", "disk://sub", "./x"], 1, "is a folder"),
+        ("blob", ["rm", "disk://net.safetensors", "--yes"], 1, "is read-only"),
         ("gpu", ["stat"], 2, "Did you mean gpu status?"),
         ("gpu", ["status", "--since", "1"], 2, "has no option --since"),
     ],
@@ -201,6 +205,67 @@ def test_the_console_scripts(disk, words):
     failed = script(*words[:-2], "info", "disk://none", check=False, PATH=path)
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def writable(tmp_path):
+    folder = tmp_path / "writable"
+    (folder / "run").mkdir(parents=True)
+    for name in ("x", "run/y", "run/z"):
+        (folder / name).write_bytes(b"12345")
+    write_connections(tmp_path / "connections.toml", disk={"root": str(folder), "read_only": False})
+    return folder
+
+
+def test_a_copy_prints_its_receipt(capsys, writable, tmp_path):
+    code, out, err = run(capsys, "blob", "cp", "-r", "disk://run", str(tmp_path / "down"))
+    assert (code, err) == (0, "")
+    assert out.startswith("2 objects, 10 B, ")
+    assert (tmp_path / "down" / "z").read_bytes() == b"12345"
+    code, out, _ = run(capsys, "blob", "cp", "disk://x", "disk://w", "--json")
+    assert (code, {**json.loads(out), "seconds": 0}) == (0, {"objects": 1, "size_bytes": 5, "seconds": 0})
+
+
+@pytest.mark.parametrize("line", [["disk://x"], ["-r", "disk://run"]])
+def test_a_loss_without_a_terminal_needs_a_yes(capsys, writable, line):
+    script_ = [
+        sys.executable,
+        "-c",
+        "import sys; from jupyter_gpu_ext import cli; sys.exit(cli.main('blob', sys.argv[1:]))",
+    ]
+    done = subprocess.run(
+        [*script_, "rm", *line], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Remove ")
+    assert "Add --yes." in done.stderr
+    assert sorted(path.name for path in writable.rglob("*")) == ["run", "x", "y", "z"]
+    code, out, err = run(capsys, "blob", "rm", *line, "--yes")
+    assert (code, err) == (0, "")
+    assert "removed" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "left"), [(b"n\n", 1, True), (b"\n", 1, True), (b"\x04", 1, True), (b"y\n", 0, False)]
+)
+def test_a_loss_in_a_terminal_asks_first_and_says_what_it_will_do(writable, typed, code, left):
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [BIN / "jupyter-blob", "rm", "-r", "disk://run"], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 1000)
+    assert said.decode().startswith("Remove 2 objects (10 B) below disk://run/? It cannot be undone here.")
+    os.write(ours, typed)
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == code
+    assert (b"2 objects removed" in out) is not left
+    assert (writable / "run").exists() is left
 
 
 BATCH_IMAGE = """

@@ -78,4 +78,34 @@ LOAD = Verb(
     binds=True,
 )
 
-VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, *cache.VERBS)}
+CP = Verb(
+    name="blob cp",
+    function="cp",
+    summary="Copy an object or a file; within a connection the provider copies. Paths start with / ./ ../ or ~",
+    positionals=("src", "dst"),
+    reports=True,
+    options=(
+        Option(
+            flag="--recursive",
+            short="-r",
+            help="all below the folder SRC, to below DST",
+            kind="flag",
+            keyword="recursive",
+        ),
+        Option(flag="--overwrite", help="replace what is there", kind="flag", keyword="overwrite"),
+    ),
+)
+
+RM = Verb(
+    name="blob rm",
+    function="rm",
+    summary="Remove an object; asks first and says how much it is.",
+    positionals=("url",),
+    options=(
+        Option(flag="--recursive", short="-r", help="all below the folder URL", kind="flag", keyword="recursive"),
+        Option(flag="--yes", short="-y", help="do not ask", kind="consent"),
+    ),
+    asks=True,
+)
+
+VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, CP, RM, *cache.VERBS)}

@@ -23,9 +23,9 @@ class Option:
 
     Attributes
     ----------
-    kind : {'value', 'number', 'many', 'flag', 'off', 'output'}
+    kind : {'value', 'number', 'many', 'flag', 'off', 'output', 'consent'}
         One value; a whole number; several values, the option repeated; present, which means True, or for
-        'off' False; the name that the result is bound to.
+        'off' False; the name that the result is bound to; present, so that nobody is asked: no argument.
     keyword : str
         The argument of the library call.
     """
@@ -34,7 +34,7 @@ class Option:
     short: str = ""
     metavar: str = ""
     help: str
-    kind: Literal["value", "number", "many", "flag", "off", "output"] = "value"
+    kind: Literal["value", "number", "many", "flag", "off", "output", "consent"] = "value"
     keyword: str = ""
 
     @property
@@ -62,6 +62,8 @@ class Verb:
         The result is bound to a name, not shown.
     reports : bool
         The function takes `report=`, which is told how far it is.
+    asks : bool
+        Something is lost: a person is asked first, unless the line says so already.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Verb:
     options: tuple[Option, ...] = ()
     binds: bool = False
     reports: bool = False
+    asks: bool = False
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
@@ -89,12 +92,13 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A parsed line: the verb, the words given, and the name that the result is bound to."""
+    """A parsed line: the verb, the words given, the name that the result is bound to, and whether not to ask."""
 
     verb: Verb
     arguments: tuple[Word, ...] = ()
     keywords: Mapping[str, Word | tuple[Word, ...] | bool] = field(default_factory=dict)
     output: str | None = None
+    agreed: bool = False
 
     def bind(self, names: Collection[str]) -> Spec:
         """Return the Spec with each `$name` decided by the names that are bound."""
@@ -103,6 +107,7 @@ class Spec:
             tuple(argument.bind(names) for argument in self.arguments),
             {key: _map(value, lambda one: one.bind(names)) for key, value in self.keywords.items()},
             self.output,
+            self.agreed,
         )
 
     def resolve(self, evaluate: Callable[[str], Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -188,6 +193,7 @@ class _Parser:
         self.arguments: list[Word] = []
         self.keywords: dict[str, Word | tuple[Word, ...] | bool] = {}
         self.output: str | None = None
+        self.agreed = False
 
     def read(self, words: list[Word]) -> None:
         while words:
@@ -209,16 +215,22 @@ class _Parser:
             close = difflib.get_close_matches(flag, self.flags, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"See {self.verb.name} --help."
             raise UsageError(f"{self.verb.name} has no option {flag}.", hint=hint)
-        if option.kind in ("flag", "off"):
+        if option.kind in ("flag", "off", "consent"):
             if equals or rest:
                 raise UsageError(f"{flag} takes no value.", hint=f"See {self.verb.name} --help.")
-            self.keywords[option.keyword] = option.kind == "flag"
+            self._present(option)
         elif equals or rest:
             self._value(option, word(value, *rest))
         elif words:
             self._value(option, words.pop(0))
         else:
             raise UsageError(f"{flag} needs a value.", hint=f"{option.flag} {option.metavar}: {option.help}")
+
+    def _present(self, option: Option) -> None:
+        if option.kind == "consent":
+            self.agreed = True
+        else:
+            self.keywords[option.keyword] = option.kind == "flag"
 
     def _value(self, option: Option, value: Word) -> None:
         if option.kind == "output":
@@ -242,7 +254,7 @@ class _Parser:
                 f"{self.verb.name} does not know what to do with {extra}.",
                 hint='A name with spaces goes in quotes: "my file.pt".',
             )
-        return Spec(self.verb, tuple(self.arguments), self.keywords, self.output)
+        return Spec(self.verb, tuple(self.arguments), self.keywords, self.output, self.agreed)
 
 
 def _identifier(value: Word, option: Option) -> str:

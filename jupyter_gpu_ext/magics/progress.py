@@ -27,11 +27,14 @@ class ProgressDisplay:
         What is loaded.
     live : bool
         Outputs can be updated in place; a terminal would print each update anew.
+    beginning : str
+        What is done while the total is not known.
     """
 
-    def __init__(self, title: str, *, live: bool) -> None:
+    def __init__(self, title: str, *, live: bool, beginning: str = "reading the header") -> None:
         self._title = redact(printable(title))
         self._live = live
+        self._beginning = beginning
         self._id: str | None = None
         self._started = time.monotonic()
         self._last: dict[str, Any] = {}
@@ -62,7 +65,7 @@ class ProgressDisplay:
         }
         if not progress.total_bytes:
             self._last |= {"stage": "header"}
-            self._show("running", "reading the header")
+            self._show("running", self._beginning)
             return
         words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
         words = words if left is None else f"{words}, {format_duration(left)} left"

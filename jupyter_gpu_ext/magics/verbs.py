@@ -13,6 +13,8 @@ from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.magics import pasted
 from jupyter_gpu_ext.magics.call_site import calling, is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
+from jupyter_gpu_ext.storage.consent import agreed
+from jupyter_gpu_ext.storage.rm import question
 from jupyter_gpu_ext.tensors.loader import load_named
 from jupyter_gpu_ext.text import redact
 
@@ -38,14 +40,16 @@ def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
         frame = calling(shell.user_ns)
         # A function's own variables come first, as in the script.
         names = {**shell.user_ns, **(frame.f_locals if frame else {})}
+        spec: Spec | None = None
         try:
-            return run(shell, lines.parse_magic(name, line), names, assigned=is_assigned(frame))
+            spec = lines.parse_magic(name, line)
+            return run(shell, spec, names, assigned=is_assigned(frame))
         except lines.HelpRequest as request:
             print(request.text)  # noqa: T201 -- the answer to --help
         except GpuExtError as error:
             raise _plain(_redacted(error), redact(str(error))) from None
         except KeyboardInterrupt as interrupt:
-            raise _plain(interrupt, "Cancelled; nothing was changed.") from None
+            raise _plain(interrupt, _cancelled(spec)) from None
         return None
 
     magic.__doc__ = f"See %{name} --help."
@@ -81,11 +85,15 @@ def _done(
     shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
 ) -> Any:
     namespace = shell.user_ns
+    if bound.verb.asks and not bound.agreed and not agreed(question(*arguments, **keywords), input):
+        print("Nothing was removed.")  # noqa: T201 -- the answer to a no
+        return None
     if not bound.verb.binds:
         call = operator.attrgetter(bound.verb.function)(jg)
         if not bound.verb.reports:
             return call(*arguments, **keywords)
-        with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
+        title = " → ".join(map(str, arguments))
+        with ProgressDisplay(title, live=hasattr(shell, "kernel"), beginning="looking for objects") as display:
             value = call(*arguments, **keywords, report=display.update)
             display.finish(str(value))
         return value if assigned else None
@@ -119,6 +127,12 @@ def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
         ) from None
     except Exception as error:  # noqa: BLE001 -- any mistake in the expression is the line's mistake
         raise UsageError(f"{{{source}}}: {type(error).__name__}: {error}.", hint="Correct the expression.") from None
+
+
+def _cancelled(spec: Spec | None) -> str:
+    if spec is not None and (spec.verb.asks or spec.keywords.get("recursive")):
+        return "Cancelled; `%blob ls` shows what was done by then."
+    return "Cancelled; nothing was changed."
 
 
 def _redacted(error: GpuExtError) -> GpuExtError:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target
 from jupyter_gpu_ext.tensors.header import read_header
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
 from jupyter_gpu_ext.tensors.plan import make_plan
-from jupyter_gpu_ext.tensors.read import Progress, read_plan
+from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.torch_build import Builder, allocate
 from jupyter_gpu_ext.tensors.tree import replace
 from jupyter_gpu_ext.text import format_bytes, format_count, format_duration, printable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import write_connections
+from tests.conftest import AZURITE_KEY, KEY_VARIABLE, Azurite, azure_fields, write_connections
 from tests.storage.clouds import S3_KEYS, gcs_fields, new_bucket, new_gcs_bucket, running_gcs, running_moto, s3_fields
 
 if TYPE_CHECKING:
@@ -48,3 +48,29 @@ def gcs_store(fake_gcs: int, tmp_path: Path) -> GCSStore:
     store = new_gcs_bucket("google", fake_gcs)
     write_connections(tmp_path / "connections.toml", google=gcs_fields(store))
     return store
+
+
+@pytest.fixture
+def light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict]:
+    """Connections disk:// and mem://, both empty, and locked://, which is disk:// for reading; returns their fields."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk").mkdir()
+    fields = {
+        "disk": {"root": str(tmp_path / "disk"), "read_only": False},
+        "mem": {"root": f"memory://{tmp_path.name}", "read_only": False},
+        "locked": {"root": str(tmp_path / "disk")},
+    }
+    write_connections(tmp_path / "connections.toml", **fields)
+    return fields
+
+
+@pytest.fixture
+def stores(
+    light: dict[str, dict], azurite: Azurite, s3_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, dict]:
+    """These and blobs:// and bucket://; returns their fields."""
+    monkeypatch.setenv(KEY_VARIABLE, AZURITE_KEY)
+    blobs = {**azure_fields(azurite, azurite.new_container().container_name), "read_only": False}
+    fields = {**light, "blobs": blobs, "bucket": s3_fields(s3_store)}
+    write_connections(tmp_path / "connections.toml", **fields)
+    return fields
