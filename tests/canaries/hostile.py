@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         echo = " ".join(told.split())[:3000].encode("latin-1", "replace").decode("latin-1")
         self.send_response(STATUSES[fault], echo)
         for name in ("ETag", "x-ms-error-code", "x-ms-request-id", "x-amz-request-id", "WWW-Authenticate", "Server"):
-            self.send_header(name, f'"{echo}"' if name == "ETag" else echo)
+            self.send_header(name, '"1"' if name == "ETag" and fault == "corrupt" else echo)
         if fault == "redirect":
             self.send_header("Location", self.hostile.elsewhere + self.path)
         if fault == "corrupt":
