@@ -22,6 +22,13 @@ _SECRETS = (
     # A token has a digit or a dot in it; "bearer authentication" has none.
     re.compile(r"(?i)\b(bearer\s+|sharedkey\s+)(?=\S*[0-9.])[A-Za-z0-9._~+/=:-]{12,}"),
     re.compile(r"(://[^/\s:@]*:)[^/\s@]+(?=@)"),
+    # A header or a field as clients log them: `x-amz-security-token:…`, `'X-Amz-Security-Token': b'…'`, JSON.
+    re.compile(
+        r"(?i)((?:x-amz-security-token|access_token|refresh_token|client_secret|session_token|secret_access_key)"
+        r"[\\'\":=\s]{1,9}(?:b\\?['\"])?)[\w%+/=.-]{16,}"
+    ),
+    re.compile(r"(?i)([?&](?:token|api_?key|password|secret|signature)=)[^&\s\"'#]{8,}"),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:\\n|[A-Za-z0-9+/=\s])+"),
     # A storage account key: 64 bytes in base64.
     re.compile(r"()(?<![A-Za-z0-9+])[A-Za-z0-9+/]{86}==(?![A-Za-z0-9+/=])"),
 )

@@ -62,6 +62,12 @@ def test_format_count(count: int, shown: str) -> None:
         ("http://user:p4ssw0rd@proxy:8080/", "p4ssw0rd"),
         ("X-Amz-Signature=0123456789abcdef&X-Amz-Credential=AKIAXXXX", "0123456789abcdef"),
         ("x-goog-signature=0123456789abcdef", "0123456789abcdef"),
+        ("x-amz-security-token:E+uc11PwLFCP/0123456789\nx-amz-date:1", "E+uc11PwLFCP"),
+        ("{'X-Amz-Security-Token': b'E+uc11PwLFCP/0123456789'}", "E+uc11PwLFCP"),
+        (r"{\'x-amz-security-token\': \'E+uc11PwLFCP/0123456789\'}", "E+uc11PwLFCP"),
+        ('{"access_token": "ya29.0123456789abcdef"}', "ya29"),
+        ("https://host/f.pt?token=0123456789abcdef", "0123456789abcdef"),
+        ("-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBg\\n-----END PRIVATE KEY-----", "MIIEvQ"),
     ],
 )
 def test_redact(text: str, secret: str) -> None:
@@ -72,7 +78,17 @@ def test_redact(text: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "weights://llama/model.pt", "a/b?c=d&e=f", "signal=3", "layer.0.weight = 1.5", "a" * 200]
+    "text",
+    [
+        "",
+        "weights://llama/model.pt",
+        "a/b?c=d&e=f",
+        "signal=3",
+        "layer.0.weight = 1.5",
+        "a" * 200,
+        "a?key=value",
+        "f(token=name_of_a_thing)",
+    ],
 )
 def test_redact_leaves_the_rest(text: str) -> None:
     assert redact(text) == text

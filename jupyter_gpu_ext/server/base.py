@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 from jupyter_server.base.handlers import APIHandler
@@ -91,6 +92,13 @@ class Handler(APIHandler):
         """Log what tornado refused; an error of ours says all itself, a surprise is logged with its id."""
         if isinstance(value, HTTPError):
             super().log_exception(typ, value, tb)
+
+    def _log(self) -> None:
+        # The server logs the address of a request; somebody may have put a link where a name belongs.
+        plain = unquote(unquote(self.request.uri or ""))
+        if redact(plain) != plain:
+            self.request.uri = redact(self.request.path) + "?***"
+        super()._log()
 
     def _log_surprise(self, error: BaseException) -> str:
         # A provider's exception may quote a URL with its signature.

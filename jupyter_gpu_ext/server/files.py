@@ -10,7 +10,7 @@ from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
 from tornado.web import authenticated
 
-from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
 from jupyter_gpu_ext.server.base import Handler
 from jupyter_gpu_ext.server.body import read_body
 from jupyter_gpu_ext.server.byterange import requested
@@ -21,6 +21,7 @@ from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.ranges import ByteRange, split
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.storage.url import check_key
+from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.models import Entry
@@ -107,9 +108,9 @@ class DownloadHandler(Handler):
         connection = connections.load().find(self.text_argument("connection"))
         check_key(key := self.text_argument("key"))
         reader = await LOOP.call(open_reader(f"{connection.name}://{key}"))
-        await self._stream(reader, key)
+        await self._stream(reader, key, connection.name)
 
-    async def _stream(self, reader: Reader, key: str) -> None:
+    async def _stream(self, reader: Reader, key: str, connection: str) -> None:
         size = reader.version.size_bytes
         span = requested(self.request.headers.get("Range"), size)
         self._describe(key, span or ByteRange(0, size), size if span else None)
@@ -117,6 +118,12 @@ class DownloadHandler(Handler):
             for piece in split([span or ByteRange(0, size)], most_bytes=_PIECE_BYTES):
                 self.write(await LOOP.call(reader.read(piece.start, piece.stop)))
                 await self.flush()
+        except GpuExtError as error:
+            if not self._headers_written:
+                raise
+            # What was sent is no whole object: the connection ends before the length that was announced.
+            self.log.warning("download of %s given up: %s", connection, redact(str(error)))
+            self.detach().close()
         except StreamClosedError:
             # The person closed the tab; there is nobody left to tell.
             self.log.debug("download ended by the browser")

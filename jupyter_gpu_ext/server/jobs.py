@@ -77,6 +77,7 @@ async def delete_many(jobs: Jobs, connection: str, keys: list[Any] | None = None
     if prefix is not None:
         if not prefix.endswith("/"):
             raise BadRequestError("A prefix ends with a slash.", hint="Name the folder: runs/old/")
+        check_key(prefix)
         title = f"Delete {connection}://{printable(prefix)}"
         return await jobs.start(Job("delete", title), _below(found, prefix), found.delete)
     names = _checked(keys or [])

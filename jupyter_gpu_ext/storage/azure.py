@@ -12,6 +12,7 @@ from jupyter_gpu_ext.storage.azure_append import AzureAppending
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
+from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted, unaddressable
 from jupyter_gpu_ext.text import printable
@@ -209,6 +210,7 @@ class AzureBackend(AzureWriting, AzureAppending):
     def _open_client(self) -> BlobServiceClient:
         from azure.storage.blob.aio import BlobServiceClient
 
+        hush("azure", "msal", "urllib3")
         return BlobServiceClient(
             self._access.endpoint,
             credential=self._access.sdk(),

@@ -105,8 +105,12 @@ def connect(link: str | None = None, name: str | None = None, read_only: bool = 
     ExpiredError, DeniedError, UnreachableError, NotFoundError
         When nothing there can be listed or read; nothing is written down.
     """
-    pasted = _ask() if link is None else str(link)
-    made = LOOP.run(try_link(pasted, name=name, read_only=read_only, save=save))
+    try:
+        made = LOOP.run(try_link(_ask() if link is None else str(link), name=name, read_only=read_only, save=save))
+    except GpuExtError as error:
+        # Some tracebacks show the variables of every frame, and here that is the link in all its parts.
+        link = None
+        raise error.with_traceback(None) from None
     if save:
         from jupyter_gpu_ext.storage.filesystem import register_all
 

@@ -117,7 +117,7 @@ def claims(token: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def find_secret(connection: Connection, environ: Mapping[str, str] = os.environ) -> Secret:
+def find_secret(connection: Connection, environ: Mapping[str, str] | None = None) -> Secret:
     """Return the secret that the connection names.
 
     Raises
@@ -132,32 +132,33 @@ def find_secret(connection: Connection, environ: Mapping[str, str] = os.environ)
             hint='Add secret = "env:NAME" or secret = "file:/path" to it.',
         )
     found = _from_environment(connection, place, environ) if kind == "env" else _from_file(connection, Path(place))
-    if connection.is_azure:
-        # Of the other kinds the provider's client knows the form.
-        _check_form(connection, found.reveal())
-    return found
-
-
-def _check_form(connection: Connection, value: str) -> None:
-    try:
-        if connection.credential == "account-key":
-            base64.b64decode(value, validate=True)
-        elif connection.credential == "sas":
-            sas.parse(value)
-        elif connection.credential == "connection-string":
-            connection_string.parse(value)
-        elif connection.credential == "bearer" and not re.fullmatch(r"[\x21-\x7e]+", value):
-            raise ValueError
-    except ValueError:
+    # Of the other kinds the provider's client knows the form.
+    if connection.is_azure and not _has_form(connection.credential, found):
         raise NoCredentialError(
             f"What connection {connection.name!r} finds in {redact(connection.secret)} is no "
             f"{connection.credential.replace('-', ' ')}.",
             hint=_FORMS[connection.credential],
-        ) from None
+        )
+    return found
 
 
-def _from_environment(connection: Connection, name: str, environ: Mapping[str, str]) -> Secret:
-    if value := environ.get(name, "").strip():
+# Nothing below raises while a plain secret or the environment is among its variables: some tracebacks show those.
+def _has_form(kind: str, secret: Secret) -> bool:
+    value = secret.reveal()
+    try:
+        if kind == "account-key":
+            base64.b64decode(value, validate=True)
+        elif kind == "sas":
+            sas.parse(value)
+        elif kind == "connection-string":
+            connection_string.parse(value)
+    except ValueError:
+        return False
+    return kind != "bearer" or re.fullmatch(r"[\x21-\x7e]+", value) is not None
+
+
+def _from_environment(connection: Connection, name: str, environ: Mapping[str, str] | None) -> Secret:
+    if value := (os.environ if environ is None else environ).get(name, "").strip():
         return Secret(value)
     raise NoCredentialError(
         f"Connection {connection.name!r} takes its secret from {name}, which is not set here.",
@@ -168,7 +169,7 @@ def _from_environment(connection: Connection, name: str, environ: Mapping[str, s
 def _from_file(connection: Connection, path: Path) -> Secret:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        value = path.read_text(encoding="utf-8").strip()
+        found = Secret(path.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError):
         raise NoCredentialError(
             f"Connection {connection.name!r} takes its secret from {redact(str(path))}, which cannot be read.",
@@ -176,6 +177,6 @@ def _from_file(connection: Connection, path: Path) -> Secret:
         ) from None
     if mode & 0o077:
         raise NoCredentialError(f"Others can read {path}; it was not used.", hint=f"chmod 600 {path}")
-    if not value:
+    if found == Secret(""):
         raise NoCredentialError(f"{path} is empty.", hint="Write the secret there.")
-    return Secret(value)
+    return found

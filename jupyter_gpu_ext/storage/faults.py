@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # A condition that failed with 409: Azure's `If-None-Match: *`, and two writers at the same time on S3.
 _CONDITION = {"BlobAlreadyExists", "ConditionalRequestConflict"}
+# What a code looks like: BlobNotFound, SlowDown, InvalidMD5. An endpoint may send any text in its place.
+_WORD = re.compile(r"(?=.{3,64}$)([A-Z]{1,4}[a-z]+\d*)+[A-Z0-9]{0,4}")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _NETWORK = re.compile(r"error sending request|connect error|dns error|tcp connect|Connection refused", re.IGNORECASE)
@@ -117,6 +119,7 @@ def from_status(connection: Connection, key: str, status: int, code: str) -> Gpu
 
     Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
     """
+    code = code if _WORD.fullmatch(code) else ""
     shown = f"{connection.name}://{printable(redact(key))}"
     detail = f" ({code})" if code else ""
     match status:

@@ -19,6 +19,7 @@ from jupyter_gpu_ext.errors import (
 )
 from jupyter_gpu_ext.storage import conflicts
 from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import folded, last, object_place, place, unaddressable
 from jupyter_gpu_ext.text import printable
@@ -156,7 +157,9 @@ class GCSBackend:
         credentials, project = self._credentials()
         endpoint = self._connection.endpoint
         options = ClientOptions(api_endpoint=endpoint) if endpoint else None
-        return Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options)
+        client = Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options)
+        hush("google", "urllib3")
+        return client
 
     def _credentials(self) -> tuple[Any, str | None]:
         from google.auth.credentials import AnonymousCredentials
@@ -178,22 +181,29 @@ class GCSBackend:
         return credentials, project
 
     def _service_account(self, secret: Secret) -> tuple[Any, str | None]:
-        from google.auth.exceptions import GoogleAuthError
-        from google.oauth2 import service_account
-
-        try:
-            key = json.loads(secret.reveal())
-            build: Any = service_account.Credentials.from_service_account_info
-            return build(key, scopes=[_SCOPE]), key["project_id"]
-        except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError):
-            # The parser's own text may quote the key.
+        found = _service_account(secret)
+        if found is None:
             raise NoCredentialError(
                 f"The secret of connection {self._connection.name!r} is no key of a service account.",
                 hint='It is the JSON file that Google Cloud wrote; name it: secret = "file:/path".',
-            ) from None
+            )
+        return found
 
 
 _HINT = "Run `gcloud auth application-default login`, or name a service account's key."
+
+
+def _service_account(secret: Secret) -> tuple[Any, str | None] | None:
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import service_account
+
+    try:
+        key = json.loads(secret.reveal())
+        build: Any = service_account.Credentials.from_service_account_info
+        return build(key, scopes=[_SCOPE]), key["project_id"]
+    except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError):
+        # The parser's own text may quote the key, and a traceback its variables.
+        return None
 
 
 def _fault(connection: Connection, key: str, error: Exception) -> Exception | None:

@@ -133,8 +133,10 @@ class HTTPBackend:
     async def _asked(self, method: str, key: str, headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
         address = self._address(key)
         with translated(self._connection, key):
-            for _ in range(_MOST_HOPS):
+            for hop in range(_MOST_HOPS):
                 self._check_address(address)
+                if hop:
+                    await self._check_inward(address)
                 # `encoded`: the key is quoted already, and must not be changed again.
                 target = URL(address, encoded=True)
                 async with self._opened().request(method, target, headers=headers, allow_redirects=False) as reply:
@@ -153,6 +155,16 @@ class HTTPBackend:
                 hint="Connect the address where the object really is.",
             )
         check_host(parts.hostname or "")
+
+    async def _check_inward(self, address: str) -> None:
+        """Refuse to be led from the public web into this machine's own network."""
+        root, target = (urlsplit(one).hostname or "" for one in (self._connection.root, address))
+        if root == target or not await _is_private(target) or await _is_private(root):
+            return
+        raise BadStorageReplyError(
+            f"{root} leads into a private network; it was not followed.",
+            hint="Connect the address where the object really is.",
+        )
 
     def _address(self, key: str) -> str:
         if _DOTS.search(key):
@@ -194,6 +206,15 @@ class HTTPBackend:
             f"{version.etag} before, {now} now.",
             hint="Run it again.",
         )
+
+
+async def _is_private(host: str) -> bool:
+    try:
+        found = await CheckedResolver().resolve(host)
+    except OSError:
+        # A proxy may know it; what it can reach is its own affair.
+        return False
+    return any(not ipaddress.ip_address(one["host"].partition("%")[0]).is_global for one in found)
 
 
 async def _read(reply: aiohttp.ClientResponse, most: int) -> bytes:

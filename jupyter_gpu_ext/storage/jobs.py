@@ -105,6 +105,10 @@ async def _run(job: Job, keys: AsyncIterator[str], act: Callable[[str], Awaitabl
                 group.create_task(_one(job, gate, key, act))
     except asyncio.CancelledError:
         job.state = "cancelled"
+    except BaseException:
+        # A fault that nobody thought of ends a job too.
+        job.state = "failed"
+        raise
     else:
         job.state = "failed" if job.failed else "done"
 

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,6 +212,7 @@ class LocalBackend:
         # Without O_NONBLOCK a named pipe would wait for its writer.
         file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            self._check_inside(file, key)
             mode = os.fstat(file).st_mode
             if stat.S_ISDIR(mode) or key.endswith("/"):
                 raise IsADirectoryError
@@ -221,6 +222,15 @@ class LocalBackend:
         finally:
             os.close(file)
 
+    def _check_inside(self, file: int, key: str) -> None:
+        # A link on the way may have been changed between the look and the opening; Linux says what was opened.
+        with suppress(FileNotFoundError):
+            if not Path(f"/proc/self/fd/{file}").readlink().is_relative_to(self._root.resolve()):
+                raise self._outside(key)
+
+    def _outside(self, key: str) -> DeniedError:
+        return DeniedError(f"{printable(key)!r} leads out of {self._name!r}.", hint="Connect its own folder.")
+
     def _path(self, key: str) -> Path:
         parts = key.removesuffix("/").split("/") if key else []
         if any(part in ("", ".", "..") for part in parts):
@@ -228,7 +238,7 @@ class LocalBackend:
         path = self._root.joinpath(*parts)
         # A symbolic link may lead out of the root; the root itself may be one.
         if not path.resolve().is_relative_to(self._root.resolve()):
-            raise DeniedError(f"{printable(key)!r} leads out of {self._name!r}.", hint="Connect its own folder.")
+            raise self._outside(key)
         return path
 
     def _shown(self, key: str) -> str:
@@ -252,6 +262,10 @@ class LocalBackend:
                 f"This user may not read or write {shown}.", hint="Check the file's owner and mode."
             ) from None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise BadRequestError(
+                    "The name is too long for this folder's file system.", hint="Shorten it."
+                ) from None
             raise UnreachableError(
                 f"{shown} cannot be read or written ({error.strerror}).", hint="Check the mount."
             ) from None

@@ -13,6 +13,8 @@ from concurrent.futures import Future, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from jupyter_gpu_ext.errors import GpuExtError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
@@ -38,7 +40,7 @@ class _Job(Generic[T]):
             if self._stopped:
                 self._work.close()
                 raise asyncio.CancelledError
-            return await self._work
+            return await _plainly(self._work)
         finally:
             self.ended.set()
 
@@ -49,6 +51,15 @@ class _Job(Generic[T]):
             self.ended.set()
         else:
             self._task.cancel()
+
+
+async def _plainly(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await work
+    except GpuExtError as error:
+        # It says all itself. Its frames hold what the client raised, which some tracebacks show, and its buffers.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
 
 
 class IOLoop:
@@ -93,7 +104,7 @@ class IOLoop:
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` from another event loop; cancelling the caller cancels it."""
-        return await asyncio.wrap_future(self.submit(work))
+        return await asyncio.wrap_future(self.submit(_plainly(work)))
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -59,7 +59,7 @@ class S3Backend(S3Writing):
         bucket, path = self._object(key)
         with s3_translated(self._connection, key):
             reply = await (await self._clients.client()).head_object(Bucket=bucket, Key=path)
-        return _object(key, {**reply, "Size": reply["ContentLength"]})
+            return _object(key, {**reply, "Size": reply["ContentLength"]})
 
     async def first(self, key: str, length: int) -> tuple[bytes, Version]:
         """Return the first bytes and the version, in one request (two for an empty object)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError, UnreachableError
 from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.object_ranges import CONNECT_SECONDS, STALL_SECONDS, client_options, retry_config
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class S3Clients:
         if self._client is None:
             context = self._sessions().create_client("s3", **self._options())
             self._client = await self._open.enter_async_context(context)
+            # Only now it has imported what it signs and sends with.
+            hush("aiobotocore", "botocore")
         return self._client
 
     async def store(self, bucket: str) -> S3Store:
@@ -72,7 +75,12 @@ class S3Clients:
                 ) from None
             session = AioSession(profile=self._connection.profile or None)
             if self._secret is not None:
-                session.set_credentials(*_keys(self._connection, self._secret))
+                if not _keys(self._secret):
+                    raise NoCredentialError(
+                        f"The secret of connection {self._connection.name!r} is no pair of AWS keys.",
+                        hint="Write ID:SECRET into it.",
+                    )
+                session.set_credentials(*_keys(self._secret))
             self._session = session
         return self._session
 
@@ -184,10 +192,6 @@ def _fault(connection: Connection, key: str, error: Exception) -> Exception | No
     return None
 
 
-def _keys(connection: Connection, secret: Secret) -> list[str]:
+def _keys(secret: Secret) -> list[str]:
     parts = secret.reveal().split(":", 2)
-    if len(parts) < 2 or not all(parts):
-        raise NoCredentialError(
-            f"The secret of connection {connection.name!r} is no pair of AWS keys.", hint="Write ID:SECRET into it."
-        )
-    return parts
+    return parts if len(parts) >= 2 and all(parts) else []

@@ -25,6 +25,8 @@ class Session:
 
     upload: Upload
     size_bytes: int
+    # What was asked for when it was opened: connection, key, overwrite.
+    target: tuple[str, str, bool]
     used_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -48,8 +50,11 @@ class Uploads:
         self, connection: str, key: str, size_bytes: int, *, overwrite: bool = False, resume_id: str = ""
     ) -> tuple[str, Session]:
         """Open a session, or find again the one that a broken connection left."""
-        if resume_id in self._sessions:
-            return resume_id, self._sessions[resume_id]
+        target = (connection, key, overwrite)
+        if (known := self._sessions.get(resume_id)) is not None:
+            if (known.target, known.size_bytes) != (target, size_bytes):
+                raise BadRequestError("This upload was begun for another object.", hint="Start a new one.")
+            return resume_id, known
         check_key(key)
         if size_bytes < 0 or not key or key.endswith("/"):
             raise BadRequestError("An upload needs a name and a size.", hint="See openapi.yaml.")
@@ -57,7 +62,7 @@ class Uploads:
         found = writable(connections.load().find(connection))
         upload = await found.begin(key, overwrite=overwrite, size_bytes=size_bytes)
         identity = uuid4().hex
-        self._sessions[identity] = Session(upload, size_bytes)
+        self._sessions[identity] = Session(upload, size_bytes, target)
         return identity, self._sessions[identity]
 
     def find(self, identity: str) -> Session:

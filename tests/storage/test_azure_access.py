@@ -39,10 +39,8 @@ ISSUER = "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/"
 MACHINE = "/subscriptions/1/resourcegroups/rg/providers/Microsoft.Compute/virtualMachines/vm-gpu01"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that only it vouches for, with its key beside it."""
-    folder = tmp_path_factory.mktemp("tls")
+def new_certificate(folder: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that only it vouches for, with its key beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
@@ -63,6 +61,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
     )
     return folder / "cert.pem"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pytest
@@ -22,7 +24,7 @@ from jupyter_gpu_ext.errors import (
     ObjectChangedError,
     UnreachableError,
 )
-from jupyter_gpu_ext.storage import connections
+from jupyter_gpu_ext.storage import connections, http
 from jupyter_gpu_ext.storage.backends import backend, writable
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.models import Version
@@ -232,3 +234,48 @@ def test_nobody_there(tmp_path: Path) -> None:
     write_connections(tmp_path / "connections.toml", web={"root": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(UnreachableError):
         LOOP.run(backend(connections.load().find("web")).read_into("x", Version(9, '"x"'), 0, memoryview(bytearray(4))))
+
+
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_called(
+    opened: Backend, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No name on this machine changes its address between two lookups, so the resolver's answers are set.
+    site.objects["data/x"] = b"0123456789"
+    asked: list[str] = []
+
+    async def lookup(_loop: object, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("127.0.0.1" if len(asked) == 1 else "169.254.169.254", port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", lookup)
+    backend_: Any = opened.inner  # type: ignore[attr-defined]
+    backend_._connection = replace(backend_._connection, root=backend_._connection.root.replace("127.0.0.1", "a.name"))
+    assert LOOP.run(backend_.first("x", 4))[0] == b"0123"
+    LOOP.run(backend_.close())
+    with pytest.raises(BadRequestError, match=r"a\.name leads to this machine's metadata service"):
+        LOOP.run(backend_.first("x", 4))
+    assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_the_web_does_not_lead_into_a_private_network(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, public: bool
+) -> None:
+    site.objects["there/x"] = b"content"
+    # All that this machine reaches is private, so one of its names is said to be public.
+    own = http._is_private
+
+    async def private(host: str) -> bool:
+        return host != "localhost" and await own(host)
+
+    if public:
+        monkeypatch.setattr(http, "_is_private", private)
+    with serving(site) as there, endpoint(302, b"", {"Location": f"{there}/there/x"}) as here:
+        write_connections(tmp_path / "connections.toml", web={"root": here.replace("127.0.0.1", "localhost")})
+        opened = backend(connections.load().find("web"))
+        if public:
+            with pytest.raises(BadStorageReplyError, match="leads into a private network"):
+                LOOP.run(opened.first("x", 99))
+            assert site.asked == []
+        else:
+            assert LOOP.run(opened.first("x", 99))[0] == b"content"

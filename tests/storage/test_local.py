@@ -12,6 +12,7 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError, GpuExtError, NotFoundError, ObjectChangedError
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.backends import backend
+from jupyter_gpu_ext.storage.local import LocalBackend
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from tests.conftest import write_connections
@@ -82,6 +83,18 @@ def test_links(walled: Store) -> None:
     assert rows["nowhere"][1]
     for name in ("out", "file-out", "passwd"):
         assert rows[name] == ("object", "a link that leads out of the connection")
+
+
+@pytest.mark.parametrize("through", ["out/x", "file-out", "link-in/x"])
+def test_a_link_that_is_changed_after_the_look(walled: Store, monkeypatch: pytest.MonkeyPatch, through: str) -> None:
+    """What was opened counts: the look before it is left out, as if the link had been another one by then."""
+    monkeypatch.setattr(LocalBackend, "_path", lambda self, key: self._root / key)
+    if through == "link-in/x":
+        assert LOOP.run(open_reader(f"disk://{through}")).head == b"inside"
+        return
+    with pytest.raises((DeniedError, NotFoundError)) as caught:
+        LOOP.run(open_reader(f"disk://{through}"))
+    assert isinstance(caught.value, DeniedError) == (walled.folder / through).exists()
 
 
 def test_root_may_be_a_link(local_store: Store, tmp_path: Path) -> None:

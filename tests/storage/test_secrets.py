@@ -17,6 +17,7 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import DeniedError
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.backends import backend
+from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from tests.conftest import AZURITE_KEY, KEY_VARIABLE
@@ -74,6 +75,23 @@ def test_nothing_shows_the_key(
     assert caplog.records, "the clients log at DEBUG; a test without records shows nothing"
     for text in shown:
         assert_clean(text, key)
+
+
+def test_what_a_client_logs_is_hushed(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("a-client.auth")
+    hush("a-client")
+    with caplog.at_level(logging.DEBUG, logger="a-client"):
+        logger.debug("headers %s", {"X-Amz-Security-Token": b"E+uc11PwLFCP/0123456789"})
+        logger.debug("%d of %s", 1, "plain")
+        try:
+            raise ValueError(f"AccountKey={AZURITE_KEY}")
+        except ValueError:
+            logger.exception("failed")
+    first, plain, failed = caplog.records
+    assert first.getMessage() == "headers {'X-Amz-Security-Token': b'***'}"
+    assert (plain.getMessage(), plain.args) == ("1 of plain", (1, "plain"))
+    assert "ValueError: AccountKey=***" in str(failed.exc_text)
+    assert_clean("".join(repr(vars(record)) for record in caplog.records) + caplog.text, AZURITE_KEY)
 
 
 def test_a_backend_does_not_pickle(azure_store: Store) -> None:

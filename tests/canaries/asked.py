@@ -1,0 +1,197 @@
+"""What is asked of each connection: every route, every public function, every verb.
+
+What is new and not named here fails a test, which says what to add.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.commands import lines
+from tests.server.contract import OPERATIONS, concrete
+from tests.server.live import API
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jupyter_gpu_ext.commands.grammar import Verb
+    from tests.server.live import Reply, Server
+
+FILE = "net.safetensors"
+KEYS = (FILE, "a//b", "notes.txt", "broken.safetensors", "none.pt")
+
+
+class Asker:
+    """Asks one server about one connection, and keeps all it says."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.name = name
+        self.said: list[tuple[str, object]] = []
+        self.statuses: dict[tuple[str, str], set[int]] = {}
+        self._server = server
+
+    def __call__(self, path: str, method: str, body: Any = None, *, identity: str = "", **query: object) -> Any:
+        place = concrete(path).replace("0" * 32, identity or "0" * 32)
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = None if isinstance(body, bytes) else {"Content-Type": "application/json"}
+        reply = self._server.request(method.upper(), API + place, urlencode(query), headers=headers, body=raw)
+        self.statuses.setdefault((path, method), set()).add(reply.status)
+        self.said.append((f"{method} {path} {query}", f"{reply.headers}{_without_link(path, reply)}"))
+        return json.loads(reply.body) if "json" in reply.headers["Content-Type"] else reply.body
+
+    def opened(self, key: str) -> str:
+        """Open an upload of three bytes and return its id."""
+        asked = {"connection": self.name, "key": key, "size_bytes": 3, "overwrite": True}
+        return self("/storage/uploads", "post", asked).get("id", "")
+
+
+def _without_link(path: str, reply: Reply) -> str:
+    if path == "/storage/share" and reply.status == 200:
+        # The one secret that is asked for; a provider may sign a session's token into it.
+        return json.dumps({**reply.json, "url": ""})
+    return reply.body.decode(errors="replace")
+
+
+def _uploaded(ask: Asker, path: str, method: str) -> None:
+    identity = ask.opened(f"new {method}")
+    if method != "delete":
+        ask("/storage/uploads/{upload}/{index}", "put", b"abc", identity=identity)
+    if path != "/storage/uploads/{upload}/{index}":
+        ask(path, method, identity=identity)
+
+
+def _each(path: str) -> Callable[[Asker], None]:
+    def run(ask: Asker) -> None:
+        for key in KEYS:
+            ask(path, "get", connection=ask.name, key=key)
+
+    return run
+
+
+ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
+    ("/gpu/status", "get"): lambda ask: ask("/gpu/status", "get"),
+    ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
+    ("/storage/connections", "post"): lambda ask: [
+        ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})
+        for key in ("", FILE) for only in (True, False)
+    ],
+    ("/storage/connections", "delete"): lambda ask: ask("/storage/connections", "delete", name="nobody"),
+    ("/storage/list", "get"): lambda ask: [
+        ask("/storage/list", "get", connection=ask.name, **more)
+        for more in ({}, {"prefix": "a/"}, {"limit": 1}, {"search": "n"}, {"page_token": "forged"})
+    ],
+    ("/storage/object", "get"): _each("/storage/object"),
+    ("/storage/object", "delete"): lambda ask: [
+        ask("/storage/object", "delete", connection=ask.name, key="none", **more) for more in ({}, {"etag": '"x"'})
+    ],
+    ("/storage/object", "patch"): lambda ask: [
+        ask("/storage/object", "patch", {"connection": ask.name, "key": "notes.txt", "to": "copy", **more})
+        for more in ({"overwrite": True}, {})
+    ],
+    ("/storage/folders", "post"): lambda ask: ask("/storage/folders", "post", {"connection": ask.name, "key": "new/"}),
+    ("/storage/download", "get"): _each("/storage/download"),
+    ("/storage/uploads", "post"): lambda ask: ask.opened("new"),
+    ("/storage/uploads/{upload}", "post"): lambda ask: _uploaded(ask, "/storage/uploads/{upload}", "post"),
+    ("/storage/uploads/{upload}", "delete"): lambda ask: _uploaded(ask, "/storage/uploads/{upload}", "delete"),
+    ("/storage/uploads/{upload}/{index}", "put"): lambda ask: _uploaded(
+        ask, "/storage/uploads/{upload}/{index}", "put"
+    ),
+    ("/storage/deletions", "post"): lambda ask: ask(
+        "/storage/deletions", "post", {"connection": ask.name, "keys": ["copy", "none"]}
+    ),
+    ("/storage/share", "post"): lambda ask: ask(
+        "/storage/share", "post", {"connection": ask.name, "key": FILE, "minutes": 5}
+    ),
+    ("/transfers", "get"): lambda ask: ask("/transfers", "get"),
+    ("/transfers/{job}", "delete"): lambda ask: ask("/transfers/{job}", "delete"),
+    ("/tensors/preview", "get"): _each("/tensors/preview"),
+    ("/tensors/info", "get"): _each("/tensors/info"),
+    ("/tensors/plan", "get"): _each("/tensors/plan"),
+}  # fmt: skip
+
+
+def _load(name: str) -> Iterator[object]:
+    yield jg.load(f"{name}://{FILE}", device="cpu")
+
+
+def _opened(name: str) -> Iterator[object]:
+    file = jg.open(f"{name}://{FILE}")
+    yield file
+    yield file.read(10)
+    yield from _written(name)
+
+
+def _written(name: str) -> Iterator[object]:
+    with jg.open(f"{name}://written", "wb") as out:
+        yield out
+        out.write(b"abc")
+
+
+def _files(name: str) -> Iterator[object]:
+    files = jg.fs(name)
+    yield from (files, vars(files), files.storage_options, files.to_json(), files.to_dict())
+    yield files.ls("")
+    yield files.cat_file("notes.txt")
+
+
+FUNCTIONS: dict[str, Callable[[str], Any]] = {
+    "__version__": lambda _: [jg.__version__],
+    "connect": lambda name: (jg.connect(f"{name}://{key}") for key in ("", FILE)),
+    "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
+    "fs": _files,
+    "gpu": lambda _: [jg.gpu.status()],
+    "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
+    "load": _load,
+    "ls": lambda name: (jg.ls(*url) for url in ((), (f"{name}://",), (f"{name}://a/",))),
+    "open": _opened,
+    "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
+}
+
+# What a verb's words may be, by the name that its table gives them; a function of the connection.
+WORDS: dict[str, Callable[[str], str]] = {
+    "url": lambda name: f"{name}://{FILE}",
+    "link": lambda name: f"{name}://{FILE}",
+    "source": lambda name: f"{name}://{FILE}",
+    "target": lambda name: f"{name}://copied",
+    "destination": lambda name: f"{name}://copied",
+}
+VALUES = {"number": "1", "many": "'*'", "output": "bound", "flag": "", "off": ""}
+
+
+def missing() -> list[str]:
+    """Return a sentence for everything public that no sweep asks."""
+    here = "tests/canaries/asked.py"
+    found = [
+        f"{method} {path} is in openapi.yaml: add what to ask of it to ROUTES in {here}."
+        for path, method in OPERATIONS
+        if (path, method) not in ROUTES
+    ]
+    found += [
+        f"jg.{name} is public: add a call that uses a connection to FUNCTIONS in {here}."
+        for name in jg.__all__
+        if name not in FUNCTIONS
+    ]
+    for verb in verbs():
+        words = (*verb.positionals, *([verb.optional] if verb.optional else []))
+        found += [
+            f"{verb.name} takes {word.upper()}: add a word of that name to WORDS in {here}."
+            for word in words
+            if word not in WORDS
+        ]
+    return found
+
+
+def verbs() -> list[Verb]:
+    """Return every verb of every family."""
+    return [verb for family in lines.FAMILIES.values() for verb in family.values()]
+
+
+def calls(verb: Verb, name: str) -> list[str]:
+    """Return command lines that use a connection: the words alone, and once with each option."""
+    words = [WORDS[word](name) for word in (*verb.positionals, *([verb.optional] if verb.optional else []))]
+    plain = " ".join([verb.name, *words])
+    options = [f"{plain} {option.flag} {VALUES.get(option.kind, 'cpu')}".rstrip() for option in verb.options]
+    return [plain, *([verb.name] if verb.optional else []), *options]
