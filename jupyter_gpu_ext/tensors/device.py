@@ -69,6 +69,25 @@ def find_target(name: str, environ: Mapping[str, str] = os.environ) -> Target:
     return Target("cpu", _simulated_or_none(environ, torch.__version__))
 
 
+def ring_bytes(environ: Mapping[str, str], *, on_device: bool) -> int:
+    """Return how much host memory a load may use beside its tensors.
+
+    64 MiB on the cpu, 256 MiB of page-locked buffers for a device; `JUPYTER_GPU_RING_MIB` says otherwise, for networks
+    that are faster than some 10 GB/s.
+
+    Raises
+    ------
+    BadRequestError
+        When the setting is no number from 16 to 65536.
+    """
+    text = environ.get("JUPYTER_GPU_RING_MIB", "256" if on_device else "64")
+    if not text.isdecimal() or not 16 <= int(text) <= 65536:
+        raise BadRequestError(
+            f"JUPYTER_GPU_RING_MIB is {text[:40]!r}.", hint="A number of MiB, 16 to 65536; 256 on a device otherwise."
+        )
+    return int(text) << 20
+
+
 def check_fit(target: Target, size_bytes: int, what: str) -> None:
     """Refuse a load that the device has no room for.
 
