@@ -96,19 +96,33 @@ def check_fit(target: Target, size_bytes: int, what: str) -> None:
     DeviceError
         With what it needs and what is free.
     """
-    import torch
-
-    if not target.device.startswith("cuda"):
+    memory = device_memory(target.device)
+    if memory is None:
         return
-    free, total = torch.cuda.mem_get_info(target.device)
-    # What torch keeps for reuse is free for this process too.
-    free += torch.cuda.memory_reserved(target.device) - torch.cuda.memory_allocated(target.device)
+    free, total = memory
     if size_bytes > free:
         raise DeviceError(
             f"{what} needs {format_bytes(size_bytes)} on {target.device}; "
             f"{format_bytes(free)} of {format_bytes(total)} are free.",
             hint="--keys GLOB loads a part, --device cpu loads into RAM; `%gpu` shows what is in use.",
         )
+
+
+def device_memory(device: str) -> tuple[int, int] | None:
+    """Return what this process can have of a device's memory and its total, in bytes; None where torch cannot say."""
+    import torch
+
+    if device == "cpu":
+        return None
+    if device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device)
+        # What torch keeps for reuse is free for this process too.
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
+    try:
+        return torch.accelerator.get_memory_info(device)
+    except (AttributeError, NotImplementedError, RuntimeError):
+        # torch before 2.9, or a backend that does not count.
+        return None
 
 
 def _existing(name: str) -> torch.device:
