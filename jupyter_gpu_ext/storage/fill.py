@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.storage.faults import BrokenOffError, OverlongError
+from jupyter_gpu_ext.storage.traffic import TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -37,6 +38,7 @@ async def fill(chunks: AsyncIterable[Any], out: memoryview) -> None:
                 raise OverlongError
             out[done : done + len(view)] = view
             done += len(view)
+            TRAFFIC.received_bytes += len(view)
     except OverlongError:
         raise
     except Exception as error:

@@ -8,7 +8,7 @@ from collections import deque
 
 from jupyter_gpu_ext.text import format_count, printable
 
-MOST = 64
+MOST = 128
 _WINDOW_SECONDS = 30.0
 # One burst of refusals is one signal: the requests that it hit were all sent at the old pace.
 _SAME_BURST_SECONDS = 1.0

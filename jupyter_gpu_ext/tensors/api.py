@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.storage.loop import LOOP
-from jupyter_gpu_ext.storage.reader import open_reader
-from jupyter_gpu_ext.tensors.header import MOST_BYTES, read_header
+from jupyter_gpu_ext.tensors.header import MOST_BYTES
+from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
@@ -136,7 +136,7 @@ def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
 
 async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
     """Await what `info` gives; `most_bytes` bounds the header."""
-    return Info(await read_header(await open_reader(url), most_bytes=most_bytes))
+    return Info((await open_tensors(url, most_bytes=most_bytes)).file)
 
 
 async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:

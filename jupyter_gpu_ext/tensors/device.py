@@ -69,6 +69,25 @@ def find_target(name: str, environ: Mapping[str, str] = os.environ) -> Target:
     return Target("cpu", _simulated_or_none(environ, torch.__version__))
 
 
+def ring_bytes(environ: Mapping[str, str], *, on_device: bool) -> int:
+    """Return how much host memory a load may use beside its tensors.
+
+    64 MiB on the cpu, 256 MiB of page-locked buffers for a device; `JUPYTER_GPU_RING_MIB` says otherwise, for networks
+    that are faster than some 10 GB/s.
+
+    Raises
+    ------
+    BadRequestError
+        When the setting is no number from 16 to 65536.
+    """
+    text = environ.get("JUPYTER_GPU_RING_MIB", "256" if on_device else "64")
+    if not text.isdecimal() or not 16 <= int(text) <= 65536:
+        raise BadRequestError(
+            f"JUPYTER_GPU_RING_MIB is {text[:40]!r}.", hint="A number of MiB, 16 to 65536; 256 on a device otherwise."
+        )
+    return int(text) << 20
+
+
 def check_fit(target: Target, size_bytes: int, what: str) -> None:
     """Refuse a load that the device has no room for.
 
@@ -77,19 +96,33 @@ def check_fit(target: Target, size_bytes: int, what: str) -> None:
     DeviceError
         With what it needs and what is free.
     """
-    import torch
-
-    if not target.device.startswith("cuda"):
+    memory = device_memory(target.device)
+    if memory is None:
         return
-    free, total = torch.cuda.mem_get_info(target.device)
-    # What torch keeps for reuse is free for this process too.
-    free += torch.cuda.memory_reserved(target.device) - torch.cuda.memory_allocated(target.device)
+    free, total = memory
     if size_bytes > free:
         raise DeviceError(
             f"{what} needs {format_bytes(size_bytes)} on {target.device}; "
             f"{format_bytes(free)} of {format_bytes(total)} are free.",
             hint="--keys GLOB loads a part, --device cpu loads into RAM; `%gpu` shows what is in use.",
         )
+
+
+def device_memory(device: str) -> tuple[int, int] | None:
+    """Return what this process can have of a device's memory and its total, in bytes; None where torch cannot say."""
+    import torch
+
+    if device == "cpu":
+        return None
+    if device.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device)
+        # What torch keeps for reuse is free for this process too.
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device), total
+    try:
+        return torch.accelerator.get_memory_info(device)
+    except (AttributeError, NotImplementedError, RuntimeError):
+        # torch before 2.9, or a backend that does not count.
+        return None
 
 
 def _existing(name: str) -> torch.device:

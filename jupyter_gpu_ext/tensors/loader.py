@@ -3,54 +3,36 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
-from jupyter_gpu_ext.storage.reader import open_reader
-from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target
-from jupyter_gpu_ext.tensors.header import read_header
+from jupyter_gpu_ext.tensors.assembly import Assembly
+from jupyter_gpu_ext.tensors.copies import copies_to
+from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target, ring_bytes
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
+from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import make_plan
+from jupyter_gpu_ext.tensors.precision import conversions, converted_bytes, most_bytes, parse_dtype
 from jupyter_gpu_ext.tensors.read import read_plan
-from jupyter_gpu_ext.tensors.torch_build import Builder, allocate
+from jupyter_gpu_ext.tensors.receipt import Receipt
+from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.tree import replace
-from jupyter_gpu_ext.text import format_bytes, format_count, format_duration, printable
+from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from jupyter_gpu_ext.storage.reader import Reader
-    from jupyter_gpu_ext.tensors.models import TensorFile
+    from jupyter_gpu_ext.tensors.open import Opened
     from jupyter_gpu_ext.tensors.plan import FetchPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """What a load did; prints as one line."""
-
-    url: str
-    device: str
-    tensor_count: int
-    size_bytes: int
-    bytes_read: int
-    requests: int
-    seconds: float
-    bytes_cached: int = 0
-
-    def __str__(self) -> str:
-        rate = format_bytes((self.bytes_read + self.bytes_cached) / max(self.seconds, 1e-6))
-        here = f"{format_bytes(self.bytes_cached)} from the cache, " if self.bytes_cached else ""
-        return (
-            f"{format_count(self.tensor_count, 'tensor')} on {self.device}, {format_bytes(self.size_bytes)} "
-            f"({here}{format_count(self.requests, 'request')}, {format_duration(self.seconds)}, {rate}/s)"
-        )
-
-
-def load(url: str, *, device: str = "auto", keys: Sequence[str] = (), cache: bool | None = None) -> Any:
+def load(
+    url: str, *, device: str = "auto", keys: Sequence[str] = (), dtype: Any = None, cache: bool | None = None
+) -> Any:
     """Load a tensor file from storage straight to a device, without local disk unless `cache` asks for it.
 
     Parameters
@@ -61,6 +43,8 @@ def load(url: str, *, device: str = "auto", keys: Sequence[str] = (), cache: boo
         'auto' (this process's accelerator, cpu where there is no GPU), 'cpu', or a device of torch.
     keys : sequence of str
         Globs over the dotted names of the tensors; '!GLOB' excludes. Only their bytes are read.
+    dtype : str or torch.dtype, optional
+        What floating point tensors are converted to, on the device; others stay as they are.
     cache : bool, optional
         True keeps the bytes on this machine and reads them from there the next time; False does neither; without
         it `JUPYTER_GPU_CACHE` decides.
@@ -80,7 +64,7 @@ def load(url: str, *, device: str = "auto", keys: Sequence[str] = (), cache: boo
     DeviceError
         When the device is not here or has no room.
     """
-    return load_named(url, device=device, keys=keys, cache=cache)[0]
+    return load_named(url, device=device, keys=keys, dtype=dtype, cache=cache)[0]
 
 
 def load_named(
@@ -88,6 +72,7 @@ def load_named(
     *,
     device: str = "auto",
     keys: Sequence[str] = (),
+    dtype: Any = None,
     cache: bool | None = None,
     name: str = "",
     report: Callable[[Progress], None] = lambda _: None,
@@ -104,60 +89,62 @@ def load_named(
     """
     if importlib.util.find_spec("torch") is None:
         raise NotInstalledError("Loading needs torch, which this kernel does not have.", hint="%pip install torch")
+    wanted = parse_dtype(dtype)
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
-    reader, file = LOOP.run(_open(str(url), cache), tick=lambda: report(Progress(total_bytes=0)))
-    plan = make_plan(file, keys)
-    check_fit(target, plan.bytes_used, printable(file.url))
-    value = _fetch(reader, file, plan, target, whole=not keys, name=name, report=report)
+    opened = LOOP.run(open_tensors(str(url), cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    plan = make_plan(opened.file, keys)
+    changed = conversions(plan, wanted)
+    check_fit(target, most_bytes(plan, changed), printable(opened.file.url))
+    assembly = _fetch(opened, plan, target, changed, report)
+    build = Builder(assembly.storages, plan.spans, {key: new for key, (_, new) in changed.items()}, wanted)
+    value, made = _build(opened.file.tree if not keys else dict(plan.tensors), build, assembly)
+    HOLDINGS.add(name, opened.file.url, target, made)
     receipt = Receipt(
-        url=file.url,
+        url=opened.file.url,
         device=target.shown,
         tensor_count=len(plan.tensors),
-        size_bytes=plan.bytes_used,
-        bytes_read=reader.bytes_read,
-        requests=reader.requests,
+        size_bytes=converted_bytes(plan, changed),
+        bytes_read=opened.bytes_read,
+        requests=opened.requests,
+        retries=opened.retries,
+        checked_bytes=assembly.checksums.checked_bytes,
         seconds=time.monotonic() - started,
-        bytes_cached=reader.bytes_cached,
+        bytes_cached=opened.bytes_cached,
     )
     return value, receipt
 
 
-async def _open(url: str, cache: bool | None) -> tuple[Reader, TensorFile]:
-    reader = await open_reader(url, cache=cache)
-    return reader, await read_header(reader)
-
-
 def _fetch(
-    reader: Reader,
-    file: TensorFile,
+    opened: Opened,
     plan: FetchPlan,
     target: Target,
-    *,
-    whole: bool,
-    name: str,
+    changed: Mapping[str, tuple[str, str]],
     report: Callable[[Progress], None],
-) -> Any:
-    hosts = {key: allocate(span.size_bytes) for key, span in plan.spans.items()}
+) -> Assembly:
+    copies = copies_to(target.device)
+    devices = dict.fromkeys(plan.spans, target.device)
+    assembly = Assembly(plan, {target.device: copies}, devices, printable(opened.file.url), dtypes=changed)
     progress = Progress(plan.bytes_read)
-    memory = {key: view for key, (_, view) in hosts.items()}
 
     def tick() -> None:
-        progress.notice = reader.notice
+        progress.notice = opened.notice
         report(progress)
 
-    LOOP.run(read_plan(reader, plan, memory, progress), tick=tick)
-    storages = {key: host.to(target.device) for key, (host, _) in hosts.items()}
-    build = Builder(storages, plan.spans)
+    room = ring_bytes(os.environ, on_device=not copies.is_host)
+    LOOP.run(read_plan(opened.readers, assembly, progress, ring_bytes=room), tick=tick)
+    copies.join()
+    return assembly
+
+
+def _build(tree: Any, build: Builder, assembly: Assembly) -> tuple[Any, list[tuple[str, int, Any]]]:
     made: list[tuple[str, int, Any]] = []
 
     def leaf(one: Any) -> Any:
         value = build(one)
         if hasattr(one, "storage"):
-            made.append((one.storage, plan.spans[one.storage].size_bytes, value))
+            made.append((one.storage, len(assembly.storages[one.storage]), value))
         return value
 
-    value = replace(file.tree if whole else dict(plan.tensors), leaf)
-    HOLDINGS.add(name, file.url, target, made)
-    return value
+    return replace(tree, leaf), made

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.storage.ranges import ByteRange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from jupyter_gpu_ext.storage.ranges import ByteRange
 
 # Bytes an element, by torch's names.
 ITEM_BYTES = {
@@ -62,16 +61,32 @@ class Tensor:
         return self.offset * item, (last + 1) * item
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Stored(ByteRange):
+    """Where a storage's bytes lie.
+
+    Attributes
+    ----------
+    source : int
+        Which of the objects that were opened together; a file that stands alone is 0.
+    crc32 : int or None
+        Of the bytes, where the file says it.
+    """
+
+    source: int = field(default=0, compare=False)
+    crc32: int | None = field(default=None, compare=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorFile:
-    """The header of one file.
+    """The header of one file, or of several that are one checkpoint.
 
     Attributes
     ----------
     tensors : mapping of str to Tensor
         By dotted name, in file order.
-    storages : mapping of str to ByteRange
-        Where each storage's bytes lie in the object.
+    storages : mapping of str to Stored
+        Where each storage's bytes lie.
     tree : object
         What the library would return, a `Tensor` in place of each tensor.
     metadata : mapping of str to str
@@ -83,7 +98,7 @@ class TensorFile:
     size_bytes: int
     etag: str
     tensors: Mapping[str, Tensor]
-    storages: Mapping[str, ByteRange]
+    storages: Mapping[str, Stored]
     tree: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
     requests: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.tensors.models import Tensor, TensorFile
 
-_MOST_RANGE_BYTES = 8 << 20
+_MIB = 1 << 20
+# Azure serves some 500 requests a second and blob, so that the size of a range bounds the rate; above 32 MiB the
+# allocator gives every buffer back to the system.
+LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 24 * _MIB
+_RANGES = 64
 # Bytes read for nothing, as a share of those used, that fewer requests are worth.
 _WASTE = 0.04
 _GAPS = (1 << 20, 64 << 10, 4 << 10, 512, 0)
@@ -25,19 +30,40 @@ _WIDEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a range and where it goes."""
+    """A stretch of what a request brings, and where it goes.
+
+    Attributes
+    ----------
+    at : int
+        First byte in the storage's span.
+    start : int
+        First byte in the request's answer.
+    """
 
     storage: str
     at: int
-    source: ByteRange
+    start: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One request, and the parts of storages that it brings."""
+    """One request, and the parts of storages that it brings.
 
+    Attributes
+    ----------
+    source : int
+        Which of the objects that were opened together.
+    """
+
+    source: int
     range: ByteRange
     parts: tuple[Part, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it is one part: the bytes can go where they stay."""
+        return len(self.parts) == 1 and self.parts[0].size_bytes == self.range.size_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +77,15 @@ class FetchPlan:
     spans : mapping
         The part of each storage that they touch; all of it where everything is chosen.
     fetches : tuple of Fetch
-        In offset order.
+        In offset order, one object after the other.
+    crc32 : mapping of str to int
+        What the file says of the storages that are read whole.
     """
 
     tensors: Mapping[str, Tensor]
     spans: Mapping[str, ByteRange]
     fetches: tuple[Fetch, ...]
+    crc32: Mapping[str, int]
 
     @property
     def bytes_read(self) -> int:
@@ -101,9 +130,28 @@ def make_plan(file: TensorFile, keys: Sequence[str] = ()) -> FetchPlan:
     chosen = choose(file, keys)
     used = {one.storage for one in chosen.values()}
     spans = _touched(chosen) if keys else {key: ByteRange(0, file.storages[key].size_bytes) for key in sorted(used)}
-    sources = {key: _shift(span, file.storages[key].start) for key, span in spans.items() if span.size_bytes}
-    ranges = split(_merge(list(sources.values())), most_bytes=_MOST_RANGE_BYTES)
-    return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(_assign(ranges, sources)))
+    places = sorted(
+        (file.storages[key].source, _shift(span, file.storages[key].start), key)
+        for key, span in spans.items()
+        if span.size_bytes
+    )
+    most_bytes = range_bytes(sum(place.size_bytes for _, place, _ in places))
+    fetches: list[Fetch] = []
+    for source, group in groupby(places, key=lambda one: one[0]):
+        ordered = [(key, place) for _, place, key in group]
+        fetches += _assign(source, split(_merge([place for _, place in ordered]), most_bytes=most_bytes), ordered)
+    crc32 = {key: crc for key, span in spans.items() if (crc := _known_crc32(file, key, span)) is not None}
+    return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(fetches), crc32=crc32)
+
+
+def range_bytes(total_bytes: int) -> int:
+    """Return the longest range to ask for: about 64 of them in all, 8 to 24 MiB each, whole MiB."""
+    return min(max(-(-total_bytes // (_RANGES * _MIB)) * _MIB, LEAST_RANGE_BYTES), MOST_RANGE_BYTES)
+
+
+def _known_crc32(file: TensorFile, key: str, span: ByteRange) -> int | None:
+    whole = span == ByteRange(0, file.storages[key].size_bytes)
+    return file.storages[key].crc32 if whole and span.size_bytes else None
 
 
 def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
@@ -116,14 +164,13 @@ def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
     return spans
 
 
-def _merge(sources: list[ByteRange]) -> list[ByteRange]:
-    used = sum(one.size_bytes for one in coalesce(sources, gap_bytes=0))
-    merged = (coalesce(sources, gap_bytes=gap) for gap in _GAPS)
+def _merge(places: list[ByteRange]) -> list[ByteRange]:
+    used = sum(one.size_bytes for one in coalesce(places, gap_bytes=0))
+    merged = (coalesce(places, gap_bytes=gap) for gap in _GAPS)
     return next(one for one in merged if sum(r.size_bytes for r in one) <= used * (1 + _WASTE))
 
 
-def _assign(ranges: list[ByteRange], sources: Mapping[str, ByteRange]) -> Iterable[Fetch]:
-    ordered = sorted(sources.items(), key=lambda item: item[1])
+def _assign(source: int, ranges: list[ByteRange], ordered: Sequence[tuple[str, ByteRange]]) -> Iterable[Fetch]:
     first = 0
     for one in ranges:
         # Storages do not overlap in a file, so their ends are in order too.
@@ -131,12 +178,12 @@ def _assign(ranges: list[ByteRange], sources: Mapping[str, ByteRange]) -> Iterab
             first += 1
         parts = []
         for at in range(first, len(ordered)):
-            key, source = ordered[at]
-            if source.start >= one.stop:
+            key, place = ordered[at]
+            if place.start >= one.stop:
                 break
-            piece = ByteRange(max(source.start, one.start), min(source.stop, one.stop))
-            parts.append(Part(key, piece.start - source.start, piece))
-        yield Fetch(one, tuple(parts))
+            start, stop = max(place.start, one.start), min(place.stop, one.stop)
+            parts.append(Part(key, start - place.start, start - one.start, stop - start))
+        yield Fetch(source, one, tuple(parts))
 
 
 def _shift(span: ByteRange, by: int) -> ByteRange:

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError, ObjectChangedError
-from jupyter_gpu_ext.storage.ranges import ByteRange
-from jupyter_gpu_ext.tensors.models import Tensor, TensorFile
+from jupyter_gpu_ext.storage.progress import Progress
+from jupyter_gpu_ext.tensors.assembly import Assembly
+from jupyter_gpu_ext.tensors.copies import HostCopies
+from jupyter_gpu_ext.tensors.models import Stored, Tensor, TensorFile
 from jupyter_gpu_ext.tensors.plan import choose, make_plan
-from jupyter_gpu_ext.tensors.read import Progress, read_plan
+from jupyter_gpu_ext.tensors.read import read_plan
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.plan import FetchPlan
@@ -46,7 +48,7 @@ def layouts(draw: st.DrawFn, scale: int = 1) -> TensorFile:
         at += draw(st.sampled_from([0, 0, 1, 63, 100, 600, 5000])) * scale
         size = draw(st.one_of(st.integers(0, 40), st.integers(0, 4000))) * scale
         key = f"{draw(st.integers(0, 9))}-{index}"
-        storages[key] = ByteRange(at, at + size)
+        storages[key] = Stored(at, at + size)
         at += size
         for _ in range(draw(st.integers(0, 3))):
             start = draw(st.integers(0, size))
@@ -60,12 +62,14 @@ def layouts(draw: st.DrawFn, scale: int = 1) -> TensorFile:
 
 def executed(file: TensorFile, plan: FetchPlan) -> tuple[Bytes, dict[str, bytearray]]:
     source = Bytes(file.size_bytes)
-    buffers = {key: bytearray(b"\xff" * span.size_bytes) for key, span in plan.spans.items()}
-    progress = Progress(plan.bytes_read)
-    views = {key: memoryview(buffer) for key, buffer in buffers.items()}
-    asyncio.run(read_plan(source, plan, views, progress))
+    assembly, progress = on_host(plan), Progress(plan.bytes_read)
+    asyncio.run(read_plan([source], assembly, progress, ring_bytes=64 << 20))
     assert progress.done_bytes == plan.bytes_read
-    return source, buffers
+    return source, {key: bytearray(one.numpy()) for key, one in assembly.storages.items()}
+
+
+def on_host(plan: FetchPlan) -> Assembly:
+    return Assembly(plan, {"cpu": HostCopies()}, dict.fromkeys(plan.spans, "cpu"), "x")
 
 
 @given(layouts(), st.one_of(st.just([]), GLOBS))
@@ -105,7 +109,7 @@ def test_no_request_above_8_mib(size: int) -> None:
     tensor = Tensor(dtype="uint8", shape=(size,), stride=(1,), storage="0")
     file = TensorFile(
         url="weights://x", kind="torch", size_bytes=size, etag='"1"', tensors={"w": tensor},
-        storages={"0": ByteRange(0, size)}, tree=None,
+        storages={"0": Stored(0, size)}, tree=None,
     )  # fmt: skip
     plan = make_plan(file)
     assert max(one.range.size_bytes for one in plan.fetches) <= 8 << 20
@@ -117,7 +121,7 @@ def test_names_are_chosen_by_the_rule_of_fnmatch(names: list[str], keys: list[st
     tensor = Tensor(dtype="uint8", shape=(0,), stride=(1,), storage="0")
     file = TensorFile(
         url="weights://x", kind="torch", size_bytes=0, etag='"1"', tensors=dict.fromkeys(names, tensor),
-        storages={"0": ByteRange(0, 0)}, tree=None,
+        storages={"0": Stored(0, 0)}, tree=None,
     )  # fmt: skip
     wanted = [key for key in keys if key[0] != "!"]
     unwanted = [key[1:] for key in keys if key[0] == "!"]
@@ -150,10 +154,10 @@ def test_the_first_fault_ends_the_others() -> None:
     tensor = Tensor(dtype="uint8", shape=(size,), stride=(1,), storage="0")
     file = TensorFile(
         url="weights://x", kind="torch", size_bytes=size, etag='"1"', tensors={"w": tensor},
-        storages={"0": ByteRange(0, size)}, tree=None,
+        storages={"0": Stored(0, size)}, tree=None,
     )  # fmt: skip
     with pytest.raises(GpuExtError, match="changed"):
-        asyncio.run(read_plan(Faulty(), make_plan(file), {"0": memoryview(bytearray(size))}, Progress(size)))
+        asyncio.run(read_plan([Faulty()], on_host(make_plan(file)), Progress(size), ring_bytes=64 << 20))
     assert len(ended) >= 7
 
 
@@ -162,7 +166,7 @@ def test_many_small_tensors_are_planned_quickly() -> None:
 
     count = 50_000
     tensors = {str(at): Tensor(dtype="uint8", shape=(8,), stride=(1,), storage=str(at)) for at in range(count)}
-    storages = {str(at): ByteRange(at * 5000, at * 5000 + 8) for at in range(count)}
+    storages = {str(at): Stored(at * 5000, at * 5000 + 8) for at in range(count)}
     file = TensorFile(
         url="weights://x", kind="torch", size_bytes=count * 5000, etag='"1"', tensors=tensors, storages=storages,
         tree=None,

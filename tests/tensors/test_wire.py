@@ -14,16 +14,18 @@ import torch
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import NotFoundError, ObjectChangedError
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.reader import open_reader
-from jupyter_gpu_ext.tensors.header import read_header
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
 from jupyter_gpu_ext.tensors.loader import load_named
+from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import make_plan
-from jupyter_gpu_ext.tensors.read import Progress, read_plan
+from jupyter_gpu_ext.tensors.read import read_plan
 from tests.conftest import Azurite, azure_fields, write_connections
 from tests.storage.servers import Proxy, proxy
 from tests.tensors.files import torch_bytes
 from tests.tensors.same import assert_same
+from tests.tensors.test_plan import on_host
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,15 +100,15 @@ def test_replaced_between_header_and_data(store: Store, kind: str) -> None:
 
     put(1.0)
     url = f"{store.name}://x.{kind}"
-    reader = LOOP.run(open_reader(url))
-    plan = make_plan(LOOP.run(read_header(reader)))
+    opened = LOOP.run(open_tensors(url))
+    plan = make_plan(opened.file)
     put(2.0)
-    buffers = {key: memoryview(bytearray(span.size_bytes)) for key, span in plan.spans.items()}
     with pytest.raises(ObjectChangedError) as caught:
-        LOOP.run(read_plan(reader, plan, buffers, Progress(plan.bytes_read)))
+        LOOP.run(read_plan(opened.readers, on_host(plan), Progress(plan.bytes_read), ring_bytes=64 << 20))
     after = LOOP.run(open_reader(url)).version.etag
-    assert reader.version.etag != after
-    assert reader.version.etag in caught.value.message
+    before = opened.readers[0].version.etag
+    assert before != after
+    assert before in caught.value.message
     assert after in caught.value.message
     assert caught.value.hint
 
@@ -151,12 +153,11 @@ def test_replaced_while_it_is_loaded(store: Store) -> None:
 
 def test_deleted_between_header_and_data(store: Store) -> None:
     store.put("x.pt", torch_bytes({"w": torch.randn(100_000)}))
-    reader = LOOP.run(open_reader(f"{store.name}://x.pt"))
-    plan = make_plan(LOOP.run(read_header(reader)))
+    opened = LOOP.run(open_tensors(f"{store.name}://x.pt"))
+    plan = make_plan(opened.file)
     if store.container is not None:
         store.container.delete_blob("x.pt")
     else:
         (store.folder / "x.pt").unlink()
-    buffers = {key: memoryview(bytearray(span.size_bytes)) for key, span in plan.spans.items()}
     with pytest.raises((NotFoundError, ObjectChangedError)):
-        LOOP.run(read_plan(reader, plan, buffers, Progress(plan.bytes_read)))
+        LOOP.run(read_plan(opened.readers, on_host(plan), Progress(plan.bytes_read), ring_bytes=64 << 20))

@@ -11,8 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import TensorFormatError
-from jupyter_gpu_ext.storage.ranges import ByteRange
-from jupyter_gpu_ext.tensors.models import ITEM_BYTES, MOST_TENSORS, Tensor, TensorFile, check
+from jupyter_gpu_ext.tensors.models import ITEM_BYTES, MOST_TENSORS, Stored, Tensor, TensorFile, check
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.reader import Reader
@@ -99,8 +98,8 @@ def _metadata(found: Any, url: str) -> dict[str, str]:
     return found
 
 
-def _tensors(header: dict[str, Any], base: int, reader: Reader) -> tuple[dict[str, Tensor], dict[str, ByteRange]]:
-    tensors, storages = dict[str, Tensor](), dict[str, ByteRange]()
+def _tensors(header: dict[str, Any], base: int, reader: Reader) -> tuple[dict[str, Tensor], dict[str, Stored]]:
+    tensors, storages = dict[str, Tensor](), dict[str, Stored]()
     for name, entry in header.items():
         try:
             dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
@@ -111,12 +110,12 @@ def _tensors(header: dict[str, Any], base: int, reader: Reader) -> tuple[dict[st
         if not whole or stop - start != math.prod(shape) * ITEM_BYTES[dtype]:
             raise TensorFormatError(f"{reader.shown}: tensor {name[:200]!r} does not fit its bytes.", hint=_DAMAGED)
         tensors[name] = Tensor(dtype=dtype, shape=shape, stride=contiguous(shape), storage=name)
-        storages[name] = ByteRange(base + start, base + stop)
+        storages[name] = Stored(base + start, base + stop)
     _check_gapless(storages, base, reader)
     return tensors, storages
 
 
-def _check_gapless(storages: dict[str, ByteRange], base: int, reader: Reader) -> None:
+def _check_gapless(storages: dict[str, Stored], base: int, reader: Reader) -> None:
     # The format allows neither holes nor overlaps, so that no bytes hide in a file.
     at = base
     for span in sorted(storages.values()):

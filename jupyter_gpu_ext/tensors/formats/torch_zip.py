@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.errors import GpuExtError, TensorFormatError, UnsupportedFormatError
 from jupyter_gpu_ext.tensors.formats.pickle_machine import Machine, check_key
 from jupyter_gpu_ext.tensors.formats.zip_directory import Directory, locate, read_directory
-from jupyter_gpu_ext.tensors.models import ITEM_BYTES, Tensor, TensorFile, check
+from jupyter_gpu_ext.tensors.models import ITEM_BYTES, Stored, Tensor, TensorFile, check
 from jupyter_gpu_ext.tensors.tree import Value, flatten
 from jupyter_gpu_ext.text import printable
 
@@ -168,15 +168,20 @@ def _describe(pickle: bytes, reader: Reader) -> tuple[Any, dict[str, Tensor], di
 
 async def _storages(
     directory: Directory, rule: Mapping[str, ByteRange] | None, prefix: str, keys: set[str], reader: Reader
-) -> dict[str, ByteRange]:
-    names = {one.name for one in directory.members}
+) -> dict[str, Stored]:
+    names = {one.name: one.crc32 for one in directory.members}
+    # torch may be told to leave the checksums out; it writes zeros then.
+    known = any(names.values())
     # What is missing is for `check` to say, with the tensor's name.
     found = [prefix + key for key in sorted(keys) if prefix + key in names]
     spans = rule or await locate(directory, found, reader)
-    return {name.removeprefix(prefix): spans[name] for name in found}
+    return {
+        name.removeprefix(prefix): Stored(spans[name].start, spans[name].stop, crc32=names[name] if known else None)
+        for name in found
+    }
 
 
-def _check_sizes(storages: Mapping[str, ByteRange], declared: Mapping[str, int], reader: Reader) -> None:
+def _check_sizes(storages: Mapping[str, Stored], declared: Mapping[str, int], reader: Reader) -> None:
     for key, span in storages.items():
         # A storage of bytes that was seen as a wider type is declared without its odd end.
         size = declared.get(key, -1)

@@ -43,6 +43,7 @@ class Member:
     stored: bool
     size_bytes: int
     header_offset: int
+    crc32: int = 0
 
     def data(self, alignment: int) -> ByteRange:
         """Return where the bytes lie when the writer pads them to `alignment`, as torch does.
@@ -138,8 +139,8 @@ def _members(raw: bytes, count: int, reader: Reader) -> tuple[Member, ...]:
         if at + _ENTRY.size > len(raw) or raw[at : at + 4] != b"PK\1\2":
             raise _damaged(reader, "has a broken archive directory")
         fields = _ENTRY.unpack_from(raw, at)
-        flags, method, stored_size, size, name_size, extra_size, note_size, header = (
-            *(fields[i] for i in (3, 4, 8, 9, 10, 11, 12)),
+        flags, method, crc32, stored_size, size, name_size, extra_size, note_size, header = (
+            *(fields[i] for i in (3, 4, 7, 8, 9, 10, 11, 12)),
             fields[16],
         )
         name_at = at + _ENTRY.size
@@ -150,7 +151,7 @@ def _members(raw: bytes, count: int, reader: Reader) -> tuple[Member, ...]:
         except UnicodeDecodeError:
             raise _damaged(reader, "has a member whose name is no text") from None
         plain = method == 0 and size == stored_size and not flags & _ENCRYPTED
-        members.append(Member(name, plain, size, header))
+        members.append(Member(name, plain, size, header, crc32))
         at = name_at + name_size + extra_size + note_size
     if len({member.name for member in members}) != len(members):
         raise _damaged(reader, "has two members of one name")

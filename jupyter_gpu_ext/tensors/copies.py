@@ -1,0 +1,147 @@
+"""Copies from host memory to where tensors live: on the cpu at once, on an accelerator behind the back of Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import torch
+
+
+class Event(Protocol):
+    """A point in a queue of copies."""
+
+    def synchronize(self) -> None:
+        """Wait until everything before it is done."""
+
+
+class Copies(Protocol):
+    """One load's way to its device; used by one thread at a time."""
+
+    pins: bool
+    is_host: bool
+
+    def empty(self, size_bytes: int) -> torch.Tensor:
+        """Return room for that many bytes on the device, as uint8."""
+
+    def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Queue a copy; `source` must stay as it is until an event that is marked later."""
+
+    def cast(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Queue a conversion to the type of `to`; both are on the device."""
+
+    def mark(self) -> Event | None:
+        """Return the point after all copies so far; None when they are done."""
+
+    def join(self) -> None:
+        """Have whatever the caller of the load does next on the device wait for the copies."""
+
+    def close(self) -> None:
+        """Wait until no copy is under way."""
+
+
+class HostCopies:
+    """The cpu: a copy is over when it returns."""
+
+    pins = False
+    is_host = True
+
+    def empty(self, size_bytes: int) -> torch.Tensor:
+        """Return room for that many bytes."""
+        from jupyter_gpu_ext.tensors.torch_build import allocate
+
+        return allocate(size_bytes)
+
+    def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Copy."""
+        # Unlike a slice of a memoryview, numpy lets other threads run meanwhile.
+        np.copyto(to.numpy(), source.numpy())
+
+    def cast(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Convert."""
+        to.copy_(source)
+
+    def mark(self) -> Event | None:
+        """Return None: all is done."""
+        return None
+
+    def join(self) -> None:
+        """Return."""
+
+    def close(self) -> None:
+        """Return."""
+
+
+class StreamCopies:
+    """An accelerator: copies run on a stream of their own, beside what the caller's stream computes.
+
+    Memory is taken on the caller's stream, which waits for the copies in the end: whoever frees a tensor later
+    frees it where it was taken, as torch's allocator wants it.
+
+    Parameters
+    ----------
+    device : torch.device
+        Of the type that `torch.accelerator` knows.
+    """
+
+    pins = True
+    is_host = False
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self._device = device
+        self._caller = torch.accelerator.current_stream(device)
+        self._side = torch.Stream(device)
+        self._side.wait_stream(self._caller)
+
+    def empty(self, size_bytes: int) -> torch.Tensor:
+        """Return room for that many bytes on the device."""
+        import torch
+
+        with _on(self._caller):
+            room = torch.empty(size_bytes, dtype=torch.uint8, device=self._device)
+        # A block that was freed a moment ago may still be in use on the caller's stream.
+        self._side.wait_stream(self._caller)
+        return room
+
+    def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Queue a copy."""
+        with _on(self._side):
+            to.copy_(source, non_blocking=True)
+
+    def cast(self, to: torch.Tensor, source: torch.Tensor) -> None:
+        """Queue a conversion."""
+        self.copy(to, source)
+
+    def mark(self) -> Event | None:
+        """Return the point after all copies so far."""
+        return self._side.record_event()
+
+    def join(self) -> None:
+        """Have the caller's stream wait for the copies."""
+        self._caller.wait_stream(self._side)
+
+    def close(self) -> None:
+        """Wait until no copy is under way."""
+        self._side.synchronize()
+
+
+def copies_to(device: str) -> Copies:
+    """Return the way to a device, as torch names it."""
+    import torch
+
+    return HostCopies() if device == "cpu" else StreamCopies(torch.device(device))
+
+
+def _on(stream: Any) -> AbstractContextManager[Any]:
+    # A torch.Stream is a context manager from torch 2.7 on.
+    if hasattr(stream, "__enter__"):
+        return stream  # type: ignore[no-any-return]
+    import torch
+
+    return torch.cuda.stream(stream)

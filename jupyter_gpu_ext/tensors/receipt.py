@@ -1,0 +1,47 @@
+"""What a load did, in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jupyter_gpu_ext.text import format_bytes, format_count, format_duration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a load did; prints as one line.
+
+    Attributes
+    ----------
+    size_bytes : int
+        What the tensors take on the device.
+    bytes_read, requests, retries : int
+        What storage was asked for, headers included.
+    checked_bytes : int
+        Bytes that match a checksum stored with them.
+    bytes_cached : int
+        Bytes that this machine still had.
+    """
+
+    url: str
+    device: str
+    tensor_count: int
+    size_bytes: int
+    bytes_read: int
+    requests: int
+    retries: int
+    checked_bytes: int
+    seconds: float
+    bytes_cached: int = 0
+
+    def __str__(self) -> str:
+        rate = format_bytes((self.bytes_read + self.bytes_cached) / max(self.seconds, 1e-6))
+        details = [f"{format_bytes(self.bytes_cached)} from the cache"] if self.bytes_cached else []
+        details.append(format_count(self.requests, "request"))
+        if self.retries:
+            details.append(format_count(self.retries, "retry", "retries"))
+        if self.checked_bytes:
+            details.append("crc ok")
+        details += [format_duration(self.seconds), f"{rate}/s"]
+        count = format_count(self.tensor_count, "tensor")
+        return f"{count} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)})"

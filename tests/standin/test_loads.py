@@ -1,0 +1,78 @@
+"""Loads onto an accelerator whose copies are late; and that the stand-in would show what it is there to show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.errors import DeviceError
+from jupyter_gpu_ext.tensors.copies import StreamCopies
+from tests.contracts.device_loads import DeviceContract, checkpoint
+from tests.tensors.files import torch_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestStandIn(DeviceContract):
+    device = "standin:0"
+
+    def held_bytes(self) -> int:
+        return torch.accelerator.memory_allocated("standin:0")
+
+    def test_it_is_the_accelerator(self, file: Path) -> None:
+        assert jg.load(str(file), keys=["steps"])["steps"].device.type == "standin"
+
+    @pytest.mark.parametrize("room_mib", [0, 1, 40, 80])
+    def test_no_room_at_some_tensor(self, file: Path, room_mib: int, standin: Any, monkeypatch: Any) -> None:
+        held = self.held_now()
+        # The check beforehand is right most of the time; another process may be quicker.
+        monkeypatch.setattr("jupyter_gpu_ext.tensors.device.device_memory", lambda _: None)
+        standin.standin_limit(0, held + (room_mib << 20))
+        with pytest.raises(DeviceError, match="no room"):
+            self.load(file)
+        self.assert_back_to(held)
+
+    def test_refused_beforehand(self, file: Path, standin: Any) -> None:
+        standin.standin_limit(0, self.held_now() + (50 << 20))
+        with pytest.raises(DeviceError, match=r"needs [\d.]+ MB on standin:0"):
+            self.load(file)
+
+    def test_conversion_needs_little_more_than_the_result(self, file: Path, standin: Any) -> None:
+        # 50 MB in the end, and the few storages that are on their way; never all 100 MB.
+        standin.standin_limit(0, self.held_now() + (75 << 20))
+        value = self.load(file, dtype="float16")
+        assert value["half"].dtype == torch.float16
+
+    def test_host_memory_is_the_ring(self, file: Path, standin: Any) -> None:
+        standin.standin_reset_peaks()
+        self.load(file)
+        assert 0 < standin.standin_pinned_peak() <= 16 << 20
+
+
+class TestTheOther(DeviceContract):
+    device = "standin:1"
+
+    def held_bytes(self) -> int:
+        return torch.accelerator.memory_allocated("standin:1")
+
+
+FAULTS = {
+    "a buffer comes back before its copies are done": ("mark", lambda *_: None),
+    "nobody waits for the copies": ("join", lambda *_: None),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_load_that_does_not_wait_is_seen(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_GPU_RING_MIB", "16")
+    state = checkpoint()
+    (tmp_path / "x.pt").write_bytes(torch_bytes(state))
+    monkeypatch.setattr(StreamCopies, *FAULTS[fault])
+    if "nobody" in fault:
+        monkeypatch.setattr(StreamCopies, "close", lambda *_: None)
+    value = jg.load(str(tmp_path / "x.pt"), device="standin:0")
+    assert not all(torch.equal(one.cpu(), state[name]) for name, one in value.items())
