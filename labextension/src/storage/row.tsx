@@ -27,7 +27,7 @@ interface IRowProps<T> {
   /** The one click that a note row offers: Retry, Load more, Refresh. */
   readonly onNext: () => void;
   /** Go to the box, for a new link. */
-  readonly onPaste: () => void;
+  readonly onRenew: () => void;
 }
 
 export function RowContent(props: IRowProps<Row>): React.JSX.Element {
@@ -72,6 +72,7 @@ function ConnectionCells(props: IRowProps<ConnectionRow>): React.JSX.Element {
         </span>
       ) : null}
       <ConnectionState {...props} />
+      <RenewButton {...props} />
     </>
   );
 }
@@ -109,6 +110,35 @@ function ConnectionState(props: IRowProps<ConnectionRow>): React.JSX.Element {
         identity
       )}
     </span>
+  );
+}
+
+/** The next click of a connection whose link has ended. */
+function RenewButton(
+  props: IRowProps<ConnectionRow>
+): React.JSX.Element | null {
+  const { row, trans } = props;
+  const { connection, isTold } = row;
+  const expiry = expiryOf(connection.expires_at, Date.now(), trans);
+  if (expiry?.tone !== 'error' || connection.problem || isTold) {
+    return null;
+  }
+  const label = trans.__('Paste new link');
+  return (
+    <button
+      type="button"
+      className="jp-gpuext-Button jp-gpuext-Renew"
+      aria-label={trans.__('Paste new link for %1', connection.name)}
+      title={label}
+      onClick={event => {
+        // The row would open as well.
+        event.stopPropagation();
+        props.onRenew();
+      }}
+    >
+      <span className="jp-gpuext-OnlyWide">{label}</span>
+      <span className="jp-gpuext-OnlyNarrow">{trans.__('New link')}</span>
+    </button>
   );
 }
 
@@ -241,7 +271,7 @@ function ProblemCells(
       {problem.code === 'expired' ? (
         <Button
           label={props.trans.__('Paste new link')}
-          onClick={props.onPaste}
+          onClick={props.onRenew}
         />
       ) : null}{' '}
       {props.children}

@@ -3,10 +3,10 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import * as React from 'react';
 
 import { printable } from '../format';
-import { placeOf } from './context';
 import { labelOf, stepFor } from './keys';
 import { RowContent } from './row';
 import type { Row } from './rows';
+import { placeOf } from './rows';
 import { placeId } from './state';
 
 const ROW_PIXELS = 24;
@@ -37,7 +37,8 @@ interface ITreeProps {
   readonly onRename: () => void;
   /** '/': find by the first letters in the folder of the active row. */
   readonly onFind: () => void;
-  readonly onPaste: () => void;
+  /** A new link for the row's connection is at hand. */
+  readonly onRenew: (row: Row) => void;
   /** The pointer is pressed on a row, perhaps to drag it. */
   readonly onDrag: (row: Row, press: PointerEvent) => void;
   /** Files were dropped on a row. */
@@ -187,7 +188,7 @@ function TreeRow(props: ITreeRowProps): React.JSX.Element {
         row={row}
         trans={props.trans}
         onNext={() => props.onNext(row)}
-        onPaste={props.onPaste}
+        onRenew={() => props.onRenew(row)}
       />
     </div>
   );
