@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -56,9 +57,12 @@ def ground(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name in ("gone", "soon")
     }
     file = folder / "connections.toml"
-    with running_many(ROWS) as many:
+    with running_many(ROWS) as many, socket.create_server(("127.0.0.1", 0)) as nobody:
+        # Connections are taken up by the system, and nobody ever answers on them.
+        silent = f"http://127.0.0.1:{nobody.getsockname()[1]}/{AZURITE_ACCOUNT}"
+        writable = {**azure, "read_only": False}
         generated = {"root": "az://many", "account": "generated", "endpoint": many.endpoint, "credential": "anonymous"}
-        write_connections(file, weights=azure, **signed, many=generated)
+        write_connections(file, weights=writable, silent={**writable, "endpoint": silent}, **signed, many=generated)
         environ = {"JUPYTER_GPU_CONNECTIONS": str(file), KEY_VARIABLE: AZURITE_KEY}
         with running_lab(folder / "lab", environ) as lab:
             settings = folder / "lab" / "settings" / "jupyter-gpu-ext" / "storage.jupyterlab-settings"
@@ -75,6 +79,13 @@ def test_find_by_the_first_letters(ground: Ground) -> None:
     assert found["all"] == found["before"]
     assert found["reached"] == "anna2.pt"
     assert found["focus"] == "tree"
+    assert found["problems"] == []
+
+
+def test_what_is_on_its_way_can_be_cancelled(ground: Ground) -> None:
+    found = drive("transfers.mjs", ground.lab, HERE / ".artifacts" / "transfers")
+    assert "looking what is there" in str(found["running"])
+    assert 0 < int(str(found["percent"])) < 100
     assert found["problems"] == []
 
 

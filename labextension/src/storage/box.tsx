@@ -75,6 +75,14 @@ export function Box(props: IBoxProps): React.JSX.Element {
   );
 }
 
+/** Take the text out of a panel's box. */
+export function clearBox(panel: HTMLElement): void {
+  const input = panel.querySelector<HTMLInputElement>(`.${BOX_CLASS}`);
+  if (input) {
+    input.value = '';
+  }
+}
+
 /** Put a text into a panel's box and the cursor behind it. */
 export function fillBox(panel: HTMLElement, text: string): void {
   const input = panel.querySelector<HTMLInputElement>(`.${BOX_CLASS}`);

@@ -29,6 +29,8 @@ export interface IBrowserProps {
   readonly onDrop: (row: Row, data: DataTransfer) => void;
   /** A new link for a connection is at hand. */
   readonly onRenew: (connection: string) => void;
+  /** A narrowed folder shows all again. */
+  readonly onWidened: () => void;
 }
 
 /** The tree, and below it what concerns the rows that are chosen. */
@@ -45,11 +47,11 @@ export function Browser(props: IBrowserProps): React.JSX.Element {
         onSelect={row => model.select(row)}
         onToggle={row => model.toggle(row)}
         onOpen={() => run(CommandIDs.insertLoad)}
-        onNext={row => next(model, row)}
+        onNext={row => next(props, row)}
         onMeant={row => model.select(row, { look: false })}
         onMark={row => model.mark(row)}
         onReach={row => model.reach(row)}
-        onUnmark={() => model.unmark()}
+        onEscape={() => model.leave()}
         onRemove={() => run(CommandIDs.remove)}
         onRename={() => run(CommandIDs.rename)}
         onFind={() => run(CommandIDs.find)}
@@ -95,14 +97,19 @@ function Strip(props: IBrowserProps): React.JSX.Element | null {
 }
 
 /** The click that a note row offers. */
-function next(model: StorageModel, row: Row): void {
+function next(props: IBrowserProps, row: Row): void {
+  const { model } = props;
   switch (row.kind) {
-    case 'more':
     case 'failed':
+      return row.problem.code === 'expired'
+        ? props.onRenew(row.place.connection)
+        : void model.more(row.place);
+    case 'more':
       return void model.more(row.place);
     case 'empty':
       return void model.list(row.place);
     case 'narrowed':
+      props.onWidened();
       return void model.search(row.place, '');
     case 'trouble':
       return model.trouble(row.of, null);

@@ -161,6 +161,15 @@ export class StorageModel extends VDomModel {
     this.selectId(row.id);
   }
 
+  /** Let go of the marks; without any, close what is shown of a file. */
+  leave(): void {
+    if (this._marks.size > 0) {
+      this.unmark();
+    } else {
+      this.closeInside();
+    }
+  }
+
   unmark(): void {
     this._marks = NO_MARKS;
     this._anchor = null;

@@ -11,7 +11,7 @@ import { Button, Notice } from '../components/notice';
 import { wordsFor } from '../components/words';
 import { storageIcon } from '../icons';
 import type { ApiError } from '../request';
-import { fillBox } from './box';
+import { clearBox, fillBox } from './box';
 import { Browser } from './browser';
 import type { IBrowserProps } from './browser';
 import type { Connecting } from './connecting';
@@ -27,7 +27,7 @@ import type { Place } from './state';
 import type { Path } from './target';
 import { Welcome } from './welcome';
 
-interface IPanelOptions extends Omit<IBrowserProps, 'onRenew'> {
+interface IPanelOptions extends Omit<IBrowserProps, 'onRenew' | 'onWidened'> {
   readonly connecting: Connecting;
   readonly onCopy: (text: string) => void;
   readonly onWarn: (connection: Connection) => void;
@@ -54,6 +54,7 @@ export class StoragePanel
       signal.connect(this._onChange, this);
     }
     this.model.stateChanged.connect(this._onModel, this);
+    this.node.addEventListener('keydown', event => this._onKey(event));
   }
 
   override dispose(): void {
@@ -170,7 +171,11 @@ export class StoragePanel
         {model.rows.length === 0 || this._adding ? (
           this._welcome()
         ) : (
-          <Browser {...this._options} onRenew={name => this.renew(name)} />
+          <Browser
+            {...this._options}
+            onRenew={name => this.renew(name)}
+            onWidened={() => clearBox(this.node)}
+          />
         )}
       </>
     );
@@ -221,6 +226,26 @@ export class StoragePanel
     this._adding = false;
     await this.model.refresh();
     await goTo(this.model, path);
+    this._treeNode()?.focus();
+  }
+
+  /** Escape goes one step back, to the tree; box, form and tree have their own. */
+  private _onKey(event: KeyboardEvent): void {
+    const { target } = event;
+    const hasOwn =
+      !(target instanceof Element) ||
+      target.closest('input, form, [role=tree]');
+    if (event.key !== 'Escape' || hasOwn) {
+      return;
+    }
+    const { connecting } = this._options;
+    if (connecting.step.state !== 'idle') {
+      connecting.cancel();
+    } else if (this._adding) {
+      this._add(false);
+    } else {
+      this.model.closeInside();
+    }
     this._treeNode()?.focus();
   }
 

@@ -188,7 +188,11 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
         data-unreadable={entry.unreadable !== null}
         title={entry.unreadable ? `${name}\n${entry.unreadable}` : name}
       >
-        {shard ? props.trans.__('%1 of %2', ...shard) : name}
+        {shard ? (
+          props.trans.__('%1 of %2', ...shard)
+        ) : (
+          <MiddleCut text={name} />
+        )}
       </span>
       {isArchived(props.row) ? (
         <span className="jp-gpuext-Tag">{props.trans.__('archived')}</span>
@@ -204,6 +208,23 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
         title={entry.size_bytes === null ? undefined : `${entry.size_bytes} B`}
       >
         {entry.size_bytes === null ? '' : formatBytes(entry.size_bytes)}
+      </span>
+    </>
+  );
+}
+
+/** Checkpoints differ in their last letters: a long name is cut before them. */
+function MiddleCut({ text }: { text: string }): React.JSX.Element {
+  const letters = [...text];
+  const at = letters.length - TAIL_LETTERS;
+  return at < TAIL_LETTERS ? (
+    <>{text}</>
+  ) : (
+    <>
+      <span className="jp-gpuext-Hidden">{text}</span>
+      <span className="jp-gpuext-Cut" aria-hidden={true}>
+        <span>{letters.slice(0, at).join('')}</span>
+        <span>{letters.slice(at).join('')}</span>
       </span>
     </>
   );
@@ -262,12 +283,16 @@ function ProblemCells(
 ): React.JSX.Element {
   const { problem } = props.row;
   const said = wordsFor(problem, props.trans);
+  const hint =
+    problem.code === 'expired'
+      ? props.trans.__('Ask for a new one: name and pins stay.')
+      : said.hint;
   return (
     <span className="jp-gpuext-Note" data-tone="error">
       <b>
         <Words text={printable(said.message)} />
       </b>{' '}
-      <Words text={printable(said.hint)} />{' '}
+      <Words text={printable(hint)} />{' '}
       {problem.code === 'expired' ? (
         <Button
           label={props.trans.__('Paste new link')}
@@ -278,6 +303,9 @@ function ProblemCells(
     </span>
   );
 }
+
+/** '-0001200.pt', or the whole of '.safetensors' and something before it. */
+const TAIL_LETTERS = 16;
 
 /** A hint by name alone; what is inside is asked when the file is selected. */
 const LOOKS_LIKE_TENSORS = /\.(safetensors|pth?|ckpt|bin)$/i;

@@ -32,7 +32,8 @@ interface ITreeProps {
   readonly onMark: (row: Row) => void;
   /** Shift and a click, or Shift and an arrow. */
   readonly onReach: (row: Row) => void;
-  readonly onUnmark: () => void;
+  /** Escape: let go of what was chosen. */
+  readonly onEscape: () => void;
   readonly onRemove: () => void;
   readonly onRename: () => void;
   /** '/': find by the first letters in the folder of the active row. */
@@ -232,8 +233,8 @@ function act(
   switch (step.kind) {
     case 'find':
       return props.onFind();
-    case 'unmark':
-      return props.onUnmark();
+    case 'escape':
+      return props.onEscape();
     case 'remove':
       return props.onRemove();
     case 'rename':
