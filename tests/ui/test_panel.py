@@ -106,6 +106,7 @@ def test_a_link_that_has_ended_is_renewed_on_its_row(ground: Ground) -> None:
     assert_clean(text + json.dumps(found["bodies"]), signature(good), signature(wrong))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "real_pages", [3, pytest.param(ROWS // PAGE, marks=[pytest.mark.prove, pytest.mark.timeout(600)])]
 )

@@ -50,10 +50,15 @@ interface ITreeProps {
 export function Tree(props: ITreeProps): React.JSX.Element {
   const { rows, selected, trans } = props;
   const scroller = React.useRef<HTMLDivElement>(null);
+  // Another function at each drawing would have every row measured anew.
+  const getItemKey = React.useCallback(
+    (index: number) => rows[index]?.id ?? index,
+    [rows]
+  );
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
-    getItemKey: index => rows[index]?.id ?? index,
+    getItemKey,
     estimateSize: () => ROW_PIXELS,
     overscan: OVERSCAN_ROWS
   });
