@@ -21,6 +21,7 @@ CONNECT = Verb(
     optional="link",
     options=(
         Option(flag="--name", short="-n", metavar="NAME", help="what to call it", keyword="name"),
+        Option(flag="--renew", help="this link is the new one of the connection --name", kind="flag", keyword="renew"),
         Option(flag="--writable", help="allow writing over this connection", kind="off", keyword="read_only"),
     ),
 )

@@ -34,8 +34,8 @@ class ConnectionsHandler(Handler):
     @authenticated
     @authorized("write", resource="connections")
     async def post(self) -> None:
-        """Try what a link stands for, and keep it where that is asked for."""
-        asked = read_body(self.request, {"link": str}, {"name": str, "read_only": bool, "save": bool})
+        """Try what a link stands for, and keep it, or its secret alone, where that is asked for."""
+        asked = read_body(self.request, {"link": str}, {"name": str, "read_only": bool, "save": bool, "renew": bool})
         given: dict[str, Any] = {"name": None, "read_only": True, "save": False, **asked}
         self.send((await LOOP.call(try_link(**given))).to_json())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError, ExistsError, GpuExtError, UsageError
-from jupyter_gpu_ext.storage import addresses, connections, connections_file, links, trial
+from jupyter_gpu_ext.storage import addresses, connections, connections_file, links, renewal, trial
 from jupyter_gpu_ext.storage.azure_access import expired
 from jupyter_gpu_ext.storage.backends import open_backend
 from jupyter_gpu_ext.storage.credentials import expires_at as credential_end
@@ -81,7 +81,9 @@ class Connected:
         }
 
 
-def connect(link: str | None = None, name: str | None = None, read_only: bool = True, save: bool = True) -> Connected:
+def connect(
+    link: str | None = None, name: str | None = None, read_only: bool = True, save: bool = True, renew: bool = False
+) -> Connected:
     """Connect what a link, a connection string or a folder stands for, and give it a name.
 
     Parameters
@@ -95,21 +97,24 @@ def connect(link: str | None = None, name: str | None = None, read_only: bool = 
         Refuse to write over this connection.
     save : bool
         Write the connection down; its secret goes to a file beside it that only this user can read.
+    renew : bool
+        The link takes the place of the one behind the connection `name`, which stays as it is otherwise.
 
     Raises
     ------
     BadRequestError
-        When the link is not understood, or leads where no link may lead.
+        When the link is not understood, leads where no link may lead, or renews a connection to another place.
     ExistsError
         When there is another connection of that name.
     ExpiredError, DeniedError, UnreachableError, NotFoundError
         When nothing there can be listed or read; nothing is written down.
     """
     try:
-        made = LOOP.run(try_link(_ask() if link is None else str(link), name=name, read_only=read_only, save=save))
+        pasted = _ask() if link is None else str(link)
+        made = LOOP.run(try_link(pasted, name=name, read_only=read_only, save=save, renew=renew))
     except GpuExtError as error:
         # Some tracebacks show the variables of every frame, and here that is the link in all its parts.
-        link = None
+        link = pasted = None
         raise error.with_traceback(None) from None
     if save:
         from jupyter_gpu_ext.storage.filesystem import register_all
@@ -130,9 +135,11 @@ def disconnect(name: str) -> None:
     connections_file.remove(connections.user_file(), name)
 
 
-async def try_link(link: str, *, name: str | None, read_only: bool, save: bool) -> Connected:
+async def try_link(link: str, *, name: str | None, read_only: bool, save: bool, renew: bool = False) -> Connected:
     """Do what `connect` does, on the I/O loop."""
     registry = connections.load()
+    if renew:
+        return await _renewed(registry.find(name or ""), links.parse(link), save=save)
     known, _, key = link.strip().partition("://")
     if known in registry.connections or known in registry.problems:
         proposal = Proposal(name=known, fields={}, key=key)
@@ -147,15 +154,8 @@ async def try_link(link: str, *, name: str | None, read_only: bool, save: bool) 
         raise ExistsError(f"There is a connection {name!r} already.", hint="Choose another name with --name.")
     taken = {*registry.connections, *registry.problems}
     connection = connections.check(free(proposal.name, taken) if name is None else name, entry, file)
-    _check_times(connection, proposal)
-    await asyncio.to_thread(_check_address, connection)
-    tried = await _try(connection, proposal)
+    tried = await _checked(connection, proposal, save=save)
     if save:
-        if not read_only and tried.grants.write is False:
-            raise DeniedError(
-                "Nothing can be written here with this link.",
-                hint="Connect it read-only, or ask for one that may write.",
-            )
         await asyncio.to_thread(connections_file.add, file, connection.name, entry, proposal.secret)
     return _connected(connection, proposal, tried, saved=save)
 
@@ -168,6 +168,29 @@ def expiry_words(end: datetime) -> str:
     if left < 86_400:
         return f"expires in {format_duration(left).partition(' min')[0]}{' min' if left >= 60 else ''}"
     return f"until {end.day} {end:%b %Y}"
+
+
+async def _renewed(connection: Connection, proposal: Proposal, *, save: bool) -> Connected:
+    file = connections.user_file()
+    wanted = connections.check(connection.name, dict(proposal.fields), file)
+    proposal = renewal.fitted(connection, wanted, proposal)
+    await asyncio.to_thread(connections_file.check_kept, file, connection)
+    tried = await _checked(connection, proposal, save=save)
+    if save and proposal.secret is not None:
+        await asyncio.to_thread(connections_file.renew, file, connection.name, proposal.secret)
+    return _connected(connection, proposal, tried, saved=save)
+
+
+async def _checked(connection: Connection, proposal: Proposal, *, save: bool) -> Trial:
+    _check_times(connection, proposal)
+    await asyncio.to_thread(_check_address, connection)
+    tried = await _try(connection, proposal)
+    if save and not connection.read_only and tried.grants.write is False:
+        raise DeniedError(
+            "Nothing can be written here with this link.",
+            hint="Connect it read-only, or ask for one that may write.",
+        )
+    return tried
 
 
 async def _again(connection: Connection, proposal: Proposal, *, name: str | None, read_only: bool) -> Connected:

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, ExistsError, GpuExtError, NotFoundError, UnreachableError
+from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.credentials import Secret
 
 SECRETS = "jupyter_gpu_secrets"
@@ -48,7 +50,7 @@ def add(path: Path, name: str, fields: Mapping[str, str | bool], secret: Secret 
         before, tables = _read(file)
         if name in tables:
             raise ExistsError(f"There is a connection {name!r} already.", hint="Choose another name.")
-        place = file.parent / SECRETS / name
+        place = _place(file, name)
         entry = {**fields, "secret": f"file:{place}"} if secret else dict(fields)
         # json's escapes are TOML's, for text without control characters.
         rows = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
@@ -84,9 +86,38 @@ def remove(path: Path, name: str) -> None:
         after = _without(before, name)
         _expect(file, after, rest)
         _replace(file, after, None)
-        place = file.parent / SECRETS / name
+        place = _place(file, name)
         if tables[name].get("secret") == f"file:{place}":
             place.unlink(missing_ok=True)
+
+
+def check_kept(path: Path, connection: Connection) -> None:
+    """Raise `BadRequestError` when the connection's secret is not one that `add` wrote: a person keeps it elsewhere."""
+    if connection.secret != f"file:{_place(path.resolve(), connection.name)}":
+        where = redact(connection.secret.partition(":")[2]) or path
+        raise BadRequestError(
+            f"The secret of {connection.name} is kept by hand, in {where}.", hint="Replace it there: it counts at once."
+        )
+
+
+def renew(path: Path, name: str, secret: Secret) -> None:
+    """Keep another secret for a connection; the connections file stays as it is.
+
+    Raises
+    ------
+    NotFoundError
+        When the connection, or its secret's place, is there no more.
+    """
+    with _locked(path) as file:
+        place = _place(file, name)
+        _, tables = _read(file)
+        if tables.get(name, {}).get("secret") != f"file:{place}":
+            raise NotFoundError(f"{path} has no connection {name!r} any more.", hint="Connect the link anew.")
+        _replace(place, secret.reveal() + "\n", 0o600)
+
+
+def _place(file: Path, name: str) -> Path:
+    return file.parent / SECRETS / name
 
 
 def _without(text: str, name: str) -> str:

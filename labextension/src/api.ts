@@ -122,6 +122,8 @@ export interface OfferRequest {
   readonly name?: string;
   readonly read_only?: boolean;
   readonly save?: boolean;
+  /** The link takes the place of the one behind the connection `name`. */
+  readonly renew?: boolean;
 }
 
 export interface Entry {

@@ -20,6 +20,7 @@ export const CommandIDs = {
   find: 'jupyter-gpu-ext:find-in-folder',
   pin: 'jupyter-gpu-ext:pin',
   refreshHere: 'jupyter-gpu-ext:refresh-here',
+  renew: 'jupyter-gpu-ext:paste-new-link',
   disconnect: 'jupyter-gpu-ext:disconnect',
   goTo: 'jupyter-gpu-ext:go-to'
 } as const;

@@ -90,6 +90,32 @@ test('the answer to a link that was given up is not shown', async () => {
   assert.equal(connecting.step.state, 'idle');
 });
 
+test('a new link for a connection is tried and kept in one go', async () => {
+  const { asked, connecting } = server(async () => OFFER);
+  assert.equal(await connecting.replace(LINK), null);
+  assert.deepEqual(asked, [], 'without a connection nothing is sent');
+  connecting.renew('models');
+  assert.equal(connecting.renewing, 'models');
+  const made = await connecting.replace(LINK);
+  assert.equal(made, OFFER);
+  assert.equal(connecting.step.state, 'idle');
+  assert.deepEqual(asked, [
+    { link: LINK, name: 'models', renew: true, save: true }
+  ]);
+});
+
+test('a refused new link leaves the box to its connection', async () => {
+  const other = new ApiError(400, 'bad_request', 'Another container.', '');
+  const { connecting } = server(() => Promise.reject(other));
+  connecting.renew('models');
+  assert.equal(await connecting.replace(LINK), null);
+  const { step } = connecting;
+  assert.ok(step.state === 'renewing' && step.problem === other);
+  assert.ok(!inspect(connecting, { depth: 9 }).includes('secret'));
+  connecting.cancel();
+  assert.equal(connecting.renewing, null);
+});
+
 test('grants are said as what is known', () => {
   assert.equal(
     grantsText(OFFER, trans),

@@ -52,6 +52,18 @@ test('a folder says that it is loading, empty, failed or cut', () => {
   assert.equal(rows[1] && 'siblings' in rows[1] && rows[1].siblings, -1);
 });
 
+test('a connection is told to have ended once, in its own row or below', () => {
+  const ended = new ApiError(424, 'expired', 'The link expired.', '');
+  const failed = tree.withProblem(opened(), ROOT, ended);
+  const isTold = (state: tree.TreeState) => {
+    const row = rowsOf(state)[0];
+    return row?.kind === 'connection' && row.isTold;
+  };
+  assert.ok(isTold(failed));
+  assert.ok(!isTold(tree.withExpanded(failed, ROOT, false)));
+  assert.ok(!isTold(listed()));
+});
+
 test('the next page continues a folder, a first page replaces it', () => {
   const first = { entries: [entry('a')], next_token: 't' };
   const second = { entries: [entry('b')], next_token: null };

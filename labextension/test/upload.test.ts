@@ -236,6 +236,8 @@ test('a line says how far, how fast and how long', () => {
   );
   const early = { ...running, bytesPerSecond: null };
   assert.equal(uploadLine(early, trans).detail, '9.4 / 26.0 GB');
+  const sent = { ...running, doneBytes: 26e9 };
+  assert.equal(uploadLine(sent, trans).detail, '26.0 / 26.0 GB · finishing…');
   const empty = { ...early, doneBytes: 0, sizeBytes: 0 };
   assert.equal(uploadLine(empty, trans).ratio, 0);
   assert.equal(uploadLine({ ...empty, state: 'done' }, trans).ratio, 1);
@@ -259,4 +261,7 @@ test('a job says how many, and how many failed', () => {
     failed: []
   };
   assert.deepEqual(jobLine(unknown, trans), { ratio: null, detail: '297' });
+  const begun = { ...unknown, done: 0, total: 0 };
+  const detail = 'looking what is there…';
+  assert.deepEqual(jobLine(begun, trans), { ratio: null, detail });
 });

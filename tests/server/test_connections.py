@@ -82,6 +82,7 @@ def test_a_link_to_one_blob(post, container):
         ({"link": "/tmp", "save": 1}, 400, JSON),
         ({"link": "/tmp", "save": "true"}, 400, JSON),
         ({"link": "/tmp", "name": None}, 400, JSON),
+        ({"link": "/tmp", "name": "x", "renew": 1}, 400, JSON),
         ({"link": "/tmp", "name": "../x"}, 400, JSON),
         ({"link": "/tmp", "name": "__proto__"}, 400, JSON),
         ({"link": "/tmp", "secret": "x"}, 400, JSON),
@@ -122,6 +123,28 @@ def test_a_name_is_not_taken_twice(post, tmp_path):
     assert post({"link": "/tmp", "name": "disk", "save": True}).status == 200
     assert post({"link": "/usr", "name": "disk", "save": True}).status == 409
     assert "/usr" not in (tmp_path / "connections.toml").read_text()
+
+
+def test_a_new_link_renews_the_secret_in_place(server, post, azurite, container, tmp_path):
+    keep = {"name": "weights", "save": True}
+    assert post({"link": container_link(container, rights="rlw"), "read_only": False, **keep}).status == 200
+    table = (tmp_path / "connections.toml").read_bytes()
+    secret = tmp_path / "jupyter_gpu_secrets" / "weights"
+    secret.write_text(container_link(container, lasts=timedelta(minutes=-1)).partition("?")[2])
+    assert server.get("/storage/list", connection="weights").json["code"] == "expired"
+    other = container_link(azurite.new_container())
+    for link, status in ((other, 400), (container_link(container), 424), ("/tmp", 400)):
+        assert post({"link": link, "renew": True, **keep}).status == status, "elsewhere, read-only, no secret"
+    link = container_link(container, rights="rlw")
+    assert post({"link": link, "renew": True, "name": "none"}).status == 404
+    assert post({"link": link, "renew": True}).status == 404
+    made = check(PATH, post({"link": link, "renew": True, **keep}), "post")
+    assert (made["name"], made["saved"], made["read_only"]) == ("weights", True, False)
+    row = check(PATH, server.get(PATH))["connections"][0]
+    assert row["expires_at"] == made["expires_at"]
+    assert server.get("/storage/list", connection="weights").status == 200
+    assert (tmp_path / "connections.toml").read_bytes() == table
+    assert_clean(json.dumps(made), signature(link))
 
 
 @pytest.mark.parametrize("name", ["none", "", "../x", "a\0", "connections"])

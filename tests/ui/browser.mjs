@@ -76,3 +76,13 @@ export const idle = page =>
     undefined,
     { timeout: 60000 }
   );
+
+/** Open the storage panel and find one's way in it. */
+export async function openPanel(page) {
+  await command(page, 'jupyter-gpu-ext:open-storage');
+  const panel = page.locator('#jupyter-gpu-ext-storage');
+  const tree = panel.getByRole('tree', { name: 'Storage' });
+  await tree.waitFor();
+  const row = name => tree.locator(`.jp-gpuext-Row[data-name="${name}"]`);
+  return { panel, tree, row, box: panel.locator('.jp-gpuext-Box-input') };
+}

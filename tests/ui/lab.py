@@ -42,6 +42,9 @@ def running_lab(folder: Path, environ: dict[str, str], *more: str, base_url: str
     port = free_port()
     for name in ("work", "config", "data", "settings/@jupyterlab/apputils-extension", "runtime"):
         (folder / name).mkdir(parents=True)
+    panels = folder / "panels" / "jupyter-gpu-ext"
+    panels.parent.mkdir()
+    panels.symlink_to(HERE.parent / "jupyter_gpu_ext" / "labextension", target_is_directory=True)
     news = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.write_text(json.dumps({"fetchNews": "false"}))
     options = [
@@ -53,6 +56,8 @@ def running_lab(folder: Path, environ: dict[str, str], *more: str, base_url: str
         f"--IdentityProvider.token={TOKEN}",
         "--no-browser",
         "--LabApp.expose_app_in_browser=True",
+        # The panels of this checkout, whichever are installed.
+        f"--LabApp.extra_labextensions_path={panels.parent}",
         "--allow-root",
         "--Application.log_level=DEBUG",
         *more,

@@ -7,15 +7,17 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStatusBar } from '@jupyterlab/statusbar';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
 import { Api } from '../api';
 import { CommandIDs } from '../commands';
+import { followSettings } from '../settings';
 import { IGpuModel } from '../tokens';
+import { wordsOf } from '../translation';
 import { addGpuCommands } from './commands';
 import { GpuModel } from './model';
 import { GPU_PANEL_ID, GpuPanel } from './panel';
-import { followSettings } from './settings';
+import { applySettings } from './settings';
 import { addStatusItem } from './statusitem';
 
 const PLUGIN_ID = 'jupyter-gpu-ext:gpu';
@@ -43,7 +45,7 @@ export const gpuPlugin: JupyterFrontEndPlugin<IGpuModel> = {
     registry: ISettingRegistry | null
   ): IGpuModel => {
     const { commands, shell, serviceManager } = app;
-    const trans = (translator ?? nullTranslator).load('jupyter_gpu_ext');
+    const trans = wordsOf(translator);
     const model = new GpuModel(new Api(serviceManager.serverSettings));
     const run = (command: string) => () => void commands.execute(command);
     addGpuCommands(app, tracker, palette, trans);
@@ -57,9 +59,9 @@ export const gpuPlugin: JupyterFrontEndPlugin<IGpuModel> = {
     restorer?.add(panel, GPU_PANEL_ID);
     const open = run(CommandIDs.openGpu);
     const item = statusBar && addStatusItem(statusBar, model, open, trans);
-    if (registry) {
-      void followSettings(registry, PLUGIN_ID, { model, item });
-    }
+    void followSettings(registry, PLUGIN_ID, settings =>
+      applySettings(settings, model, item)
+    );
     return model;
   }
 };

@@ -3,6 +3,8 @@ import * as React from 'react';
 
 interface IBoxProps {
   readonly trans: TranslationBundle;
+  /** The connection that waits for a new link; null: none does. */
+  readonly renewing: string | null;
   /** While a path is typed. */
   readonly onTyped: (text: string) => void;
   /** Enter: whether the text was of use, so that it may go. */
@@ -19,9 +21,12 @@ const BOX_CLASS = 'jp-gpuext-Box-input';
  * it is in no state, and gone from the page once it is entered.
  */
 export function Box(props: IBoxProps): React.JSX.Element {
-  const { trans } = props;
+  const { trans, renewing } = props;
   const settling = React.useRef(0);
-  const label = trans.__('paste link, or go to name://path…');
+  const label =
+    renewing === null
+      ? trans.__('paste link, or go to name://path…')
+      : trans.__('paste the new link for %1', renewing);
   const later = (text: string) => {
     window.clearTimeout(settling.current);
     settling.current = window.setTimeout(
@@ -45,13 +50,21 @@ export function Box(props: IBoxProps): React.JSX.Element {
     }
   };
   return (
-    <div className="jp-gpuext-Box" role="search">
+    <div
+      className="jp-gpuext-Box"
+      role="search"
+      data-renewing={renewing !== null}
+    >
       <input
         className={BOX_CLASS}
         type="text"
         aria-label={label}
         placeholder={label}
-        title={trans.__('Press / in the tree to find by the first letters')}
+        title={
+          renewing === null
+            ? trans.__('Press / in the tree to find by the first letters')
+            : label
+        }
         autoComplete="off"
         autoCapitalize="off"
         spellCheck={false}
@@ -60,6 +73,14 @@ export function Box(props: IBoxProps): React.JSX.Element {
       />
     </div>
   );
+}
+
+/** Take the text out of a panel's box. */
+export function clearBox(panel: HTMLElement): void {
+  const input = panel.querySelector<HTMLInputElement>(`.${BOX_CLASS}`);
+  if (input) {
+    input.value = '';
+  }
 }
 
 /** Put a text into a panel's box and the cursor behind it. */

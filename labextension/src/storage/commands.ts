@@ -3,18 +3,18 @@ import { Clipboard } from '@jupyterlab/apputils';
 
 import { CommandIDs, NO_ARGUMENTS } from '../commands';
 import type { IStorageContext } from './context';
-import { isWritable, placeOf } from './context';
 import { pickFiles } from './drop';
 import { copyTo, disconnect, newFolder, removeObject, rename } from './edit';
 import { insertLoad, insertReader, pathOf, urlOf } from './insertrow';
 import { mayHoldTensors } from './look';
-import { STORAGE_PANEL_ID } from './panel';
+import { STORAGE_PANEL_ID } from './context';
 import { isPinned, togglePin, withRecent } from './paths';
 import { showProperties } from './properties';
 import type { Reader } from './readcode';
 import { callFor } from './readcode';
 import { removeAll, removeMarked } from './removeall';
 import type { Row } from './rows';
+import { placeOf } from './rows';
 import { download, share } from './share';
 
 /** A command on the selected row, for the kinds of rows that it knows. */
@@ -26,6 +26,8 @@ interface IRowCommand<K extends Row['kind']> {
   readonly writes?: boolean;
   /** Offered also while several rows are marked. */
   readonly many?: boolean;
+  /** Hidden where this is false. */
+  readonly isOffered?: (row: Extract<Row, { kind: K }>) => boolean;
   readonly isEnabled?: (row: Extract<Row, { kind: K }>) => boolean;
   readonly run: (row: Extract<Row, { kind: K }>) => void | Promise<void>;
 }
@@ -183,6 +185,13 @@ function addFolderCommands(context: IStorageContext): void {
       row.kind === 'connection' ? model.refresh() : model.list(placeOf(row))
   });
   addRowCommand(context, {
+    id: CommandIDs.renew,
+    label: trans.__('Paste new link…'),
+    kinds: ['connection'],
+    isOffered: row => row.connection.expires_at !== null,
+    run: row => panel.renew(row.connection.name)
+  });
+  addRowCommand(context, {
     id: CommandIDs.disconnect,
     label: trans.__('Disconnect…'),
     kinds: ['connection'],
@@ -231,16 +240,22 @@ function addRowCommand<K extends Row['kind']>(
     const row = model.selected;
     return row && isKnown(row) ? row : null;
   };
-  const isOffered = () =>
-    (!command.writes || isWritable(model, model.selected)) &&
+  const isOffered = (row: Known) =>
+    (command.isOffered?.(row) ?? true) &&
+    (!command.writes || model.isWritable(model.selected)) &&
     (command.many === true || model.marked.length < 2);
   app.commands.addCommand(command.id, {
     label: command.label,
     describedBy: NO_ARGUMENTS,
-    isVisible: () => selected() !== null && isOffered(),
+    isVisible: () => {
+      const row = selected();
+      return row !== null && isOffered(row);
+    },
     isEnabled: () => {
       const row = selected();
-      return row !== null && isOffered() && (command.isEnabled?.(row) ?? true);
+      return (
+        row !== null && isOffered(row) && (command.isEnabled?.(row) ?? true)
+      );
     },
     execute: async () => {
       const row = selected();

@@ -17,13 +17,14 @@ import { Api } from '../api';
 import { formatBytes, printable } from '../format';
 import { Connecting } from './connecting';
 import type { IStorageContext } from './context';
+import { STORAGE_PANEL_ID } from './context';
 import { takeDrop } from './drop';
 import { expiryOf } from './expiry';
 import { nameUrl } from './insert';
 import { Jobs } from './jobs';
 import { Memory } from './memory';
 import { StorageModel } from './model';
-import { STORAGE_PANEL_ID, StoragePanel } from './panel';
+import { StoragePanel } from './panel';
 import { folderOf } from './target';
 import type { Upload } from './upload';
 import type { Answer } from './uploads';
@@ -36,7 +37,12 @@ interface IParts {
   readonly trans: TranslationBundle;
 }
 
-export function composeStorage(parts: IParts): IStorageContext {
+interface IComposed {
+  readonly context: IStorageContext;
+  readonly panel: StoragePanel;
+}
+
+export function composeStorage(parts: IParts): IComposed {
   const { app, state, trans } = parts;
   const api = new Api(app.serviceManager.serverSettings);
   const model = new StorageModel(api);
@@ -49,7 +55,7 @@ export function composeStorage(parts: IParts): IStorageContext {
     onMade: ({ connection, key }, entry) =>
       model.add({ connection, prefix: folderOf(key) }, entry)
   });
-  const panel: StoragePanel = new StoragePanel({
+  const panel = new StoragePanel({
     model,
     connecting: new Connecting(api),
     memory,
@@ -61,8 +67,16 @@ export function composeStorage(parts: IParts): IStorageContext {
     onDrop: (row, data) => void takeDrop(context, row, data),
     onWarn: connection => warn(context, connection)
   });
-  const context = { ...parts, api, model, memory, uploads, jobs, panel };
-  return context;
+  const context: IStorageContext = {
+    ...parts,
+    api,
+    model,
+    memory,
+    uploads,
+    jobs,
+    panel
+  };
+  return { context, panel };
 }
 
 /** Leaving the page would end an upload: let the browser ask first. */
@@ -113,7 +127,7 @@ function warn(context: IStorageContext, connection: Connection): void {
           label: trans.__('Paste new link'),
           callback: () => {
             app.shell.activateById(STORAGE_PANEL_ID);
-            panel.offer('');
+            panel.renew(connection.name);
           }
         }
       ]

@@ -34,6 +34,8 @@ export function Connect(props: IConnectProps): React.JSX.Element | null {
           />
         </p>
       );
+    case 'renewing':
+      return <Renewal {...props} step={step} />;
     case 'failed': {
       const said = wordsFor(step.problem, trans);
       return (
@@ -54,6 +56,29 @@ export function Connect(props: IConnectProps): React.JSX.Element | null {
     case 'offered':
       return <OfferForm {...props} step={step} key={step.offer.root} />;
   }
+}
+
+function Renewal(
+  props: IConnectProps & {
+    readonly step: Extract<Step, { state: 'renewing' }>;
+  }
+): React.JSX.Element {
+  const { connecting, trans, step } = props;
+  const { name, trying, problem } = step;
+  const said = problem ? wordsFor(problem, trans) : null;
+  const ask = trans.__(
+    'Paste the new link for %1 above and press Enter. Name, pins and lines that use it stay.',
+    name
+  );
+  return (
+    <Notice
+      tone={problem ? 'error' : 'info'}
+      message={trying ? trans.__('Trying the link…') : (said?.message ?? ask)}
+      hint={trying ? '' : (said?.hint ?? '')}
+    >
+      <Button label={trans.__('Cancel')} onClick={() => connecting.cancel()} />
+    </Notice>
+  );
 }
 
 type Offered = Extract<Step, { state: 'offered' }>;

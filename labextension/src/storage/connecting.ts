@@ -8,6 +8,14 @@ import { asApiError } from '../request';
 export type Step =
   | { readonly state: 'idle' }
   | { readonly state: 'testing' }
+  /** A new link for a connection is waited for, or tried. */
+  | {
+      readonly state: 'renewing';
+      readonly name: string;
+      readonly trying: boolean;
+      /** Why the last link was not taken. */
+      readonly problem: ApiError | null;
+    }
   | { readonly state: 'failed'; readonly problem: ApiError }
   | {
       readonly state: 'offered';
@@ -29,6 +37,37 @@ export class Connecting {
 
   get step(): Step {
     return this._step;
+  }
+
+  /** The connection that the next link is for; null: it makes one. */
+  get renewing(): string | null {
+    return this._step.state === 'renewing' ? this._step.name : null;
+  }
+
+  /** Wait for the new link of a connection. */
+  renew(name: string): void {
+    this.#link = '';
+    this._set({ state: 'renewing', name, trying: false, problem: null });
+  }
+
+  /** Try that link and keep it; null when it was refused: nothing changed. */
+  async replace(link: string): Promise<Offer | null> {
+    const name = this.renewing;
+    if (name === null) {
+      return null;
+    }
+    const step = { state: 'renewing', name } as const;
+    const round = this._set({ ...step, trying: true, problem: null });
+    try {
+      const wanted = { link, name, renew: true, save: true };
+      const made = await this._api.offer(wanted);
+      this._set(IDLE, round);
+      return made;
+    } catch (error) {
+      const problem = asApiError(error);
+      this._set({ ...step, trying: false, problem }, round);
+      return null;
+    }
   }
 
   /** Ask the server what a link is; nothing is written. */

@@ -1,9 +1,9 @@
 // Files dropped or picked for a folder.
 
 import type { IStorageContext } from './context';
-import { isWritable, placeOf } from './context';
 import { ApiError } from '../request';
 import type { Row } from './rows';
+import { placeOf } from './rows';
 import type { Place } from './state';
 
 interface INamed {
@@ -54,7 +54,7 @@ function take(
   files: readonly INamed[]
 ): void {
   const { model, uploads, trans } = context;
-  if (!isWritable(model, row)) {
+  if (!model.isWritable(row)) {
     model.trouble(
       row.id,
       new ApiError(

@@ -7,7 +7,6 @@ import type { Change, Entry } from '../api';
 import { formatBytes, printable } from '../format';
 import { ApiError } from '../request';
 import type { IStorageContext } from './context';
-import { tryOn } from './context';
 import { nameUrl } from './insert';
 import type { ConnectionRow, FolderRow, ObjectRow } from './rows';
 import type { Place } from './state';
@@ -46,7 +45,7 @@ export async function rename(
   const wanted = asked.button.accept ? asked.value : null;
   if (wanted && wanted !== name) {
     const to = key.slice(0, key.length - name.length) + wanted;
-    await tryOn(context.model, row.id, () => change(context, row, to, true));
+    await context.model.tryOn(row.id, () => change(context, row, to, true));
   }
 }
 
@@ -63,7 +62,7 @@ export async function copyTo(
   });
   const to = asked.button.accept ? asked.value : null;
   if (to && to !== row.entry.key) {
-    await tryOn(context.model, row.id, () => change(context, row, to, false));
+    await context.model.tryOn(row.id, () => change(context, row, to, false));
   }
 }
 
@@ -127,7 +126,7 @@ export async function removeObject(
     trans
   );
   if (agreed) {
-    await tryOn(model, row.id, async () => {
+    await model.tryOn(row.id, async () => {
       // Only what the person saw: if it changed since, the server refuses.
       await api.remove(connection, entry.key, entry.etag);
       model.drop(row.within, [entry.key]);
@@ -149,7 +148,7 @@ export async function newFolder(
   const name = (asked.button.accept && asked.value) || '';
   const key = `${prefix}${name.replace(/\/+$/, '')}/`;
   if (name !== '') {
-    await tryOn(model, row.id, async () => {
+    await model.tryOn(row.id, async () => {
       const made = await api.makeFolder(connection, key);
       await model.open(row.place);
       // Storage without folders lists none before something lies in it.
@@ -183,7 +182,7 @@ export async function disconnect(
     trans
   );
   if (agreed) {
-    await tryOn(model, row.id, async () => {
+    await model.tryOn(row.id, async () => {
       await api.disconnect(name);
       context.memory.forget(name);
       await model.refresh();

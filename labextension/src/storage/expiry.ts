@@ -2,8 +2,6 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatDuration } from '../format';
-
 const SOON_SECONDS = 3600;
 const DAY_SECONDS = 86_400;
 
@@ -47,7 +45,7 @@ export function warnIn(iso: string | null, now: number): number | null {
 
 function roughly(seconds: number, trans: TranslationBundle): string {
   if (seconds < 60) {
-    return formatDuration(Math.ceil(seconds));
+    return trans.__('%1 s', Math.ceil(seconds));
   }
   if (seconds < SOON_SECONDS) {
     return trans.__('%1 min', Math.floor(seconds / 60));

@@ -102,7 +102,7 @@ function whyNot(
   if (!fitsOnLine(nameUrl(row.connection, row.entry.key))) {
     return trans.__('This name holds a line break, which no magic can spell.');
   }
-  const { inside } = model;
+  const { inside } = model.looking;
   const isSeen = inside?.row.id === row.id;
   return isSeen &&
     inside.state === 'failed' &&

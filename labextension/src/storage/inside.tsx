@@ -27,6 +27,8 @@ interface IStripProps {
   readonly onDownload: () => void;
   readonly onCopy: () => void;
   readonly onRetry: () => void;
+  /** A new link for the file's connection is at hand. */
+  readonly onRenew: () => void;
   readonly onClose: () => void;
 }
 
@@ -116,6 +118,13 @@ function Failed(props: IStripProps & { problem: ApiError }): React.JSX.Element {
         </p>
       </div>
       <div className="jp-gpuext-Buttons">
+        {problem.code === 'expired' ? (
+          <Button
+            primary
+            label={trans.__('Paste new link')}
+            onClick={props.onRenew}
+          />
+        ) : null}
         {isFinal ? null : (
           <Button label={trans.__('Retry')} onClick={props.onRetry} />
         )}

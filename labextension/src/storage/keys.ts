@@ -5,7 +5,7 @@ import type { Row } from './rows';
 export type Step =
   | { readonly kind: 'move'; readonly to: number }
   | { readonly kind: 'toggle' }
-  | { readonly kind: 'activate' | 'find' | 'mark' | 'unmark' }
+  | { readonly kind: 'activate' | 'find' | 'mark' | 'escape' }
   | { readonly kind: 'remove' | 'rename' };
 
 const PAGE = 10;
@@ -42,7 +42,7 @@ export function stepFor(
     case ' ':
       return row ? { kind: 'mark' } : null;
     case 'Escape':
-      return { kind: 'unmark' };
+      return { kind: 'escape' };
     case 'Delete':
       return row ? { kind: 'remove' } : null;
     case 'F2':

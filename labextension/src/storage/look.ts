@@ -14,7 +14,7 @@ export type Inside = { readonly row: ObjectRow } & (
   | { readonly state: 'failed'; readonly problem: ApiError }
 );
 
-type LookApi = Pick<Api, 'tensorInfo' | 'preview'>;
+export type LookApi = Pick<Api, 'tensorInfo' | 'preview'>;
 
 /** Names that no tensor file has: one question less. */
 const NO_TENSORS =

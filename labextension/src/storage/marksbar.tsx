@@ -4,7 +4,6 @@ import type * as React from 'react';
 import { CommandIDs } from '../commands';
 import { Button } from '../components/notice';
 import { formatBytes } from '../format';
-import { isWritable } from './context';
 import { bytesIn, keysIn } from './marks';
 import type { StorageModel } from './model';
 
@@ -22,7 +21,7 @@ export function MarksBar(props: IMarksBarProps): React.JSX.Element | null {
     return null;
   }
   const count = keysIn(marked).length;
-  const writable = marked.some(row => isWritable(model, row));
+  const writable = marked.some(row => model.isWritable(row));
   return (
     <section className="jp-gpuext-Marks" aria-label={trans.__('Marked files')}>
       <p role="status">

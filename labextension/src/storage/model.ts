@@ -3,20 +3,15 @@ import { VDomModel } from '@jupyterlab/ui-components';
 import type { Api, Connection, Entry, Found } from '../api';
 import type { ApiError } from '../request';
 import { asApiError } from '../request';
-import type { Inside } from './look';
-import { look } from './look';
+import { Looking } from './looking';
 import type { MarkableRow, Marks } from './marks';
 import { NO_MARKS, between, isMarkable, toggled } from './marks';
-import type { ObjectRow, Row } from './rows';
-import { remaining, rowsOf, shardsId } from './rows';
+import type { Row } from './rows';
+import { placeOf, remaining, rowsOf, shardsId } from './rows';
 import { foldShards } from './shards';
 import type { Place, TreeState } from './state';
 import * as tree from './state';
-import type { Path } from './target';
-import { nameOf, stepsTo } from './target';
-
-/** Walking down a folder by keys asks for the file one stops at, not for each. */
-const SETTLE_MILLISECONDS = 200;
+import { nameOf } from './target';
 
 export const DEFAULT_PAGE_SIZE = 200;
 
@@ -34,7 +29,11 @@ export class StorageModel extends VDomModel {
     >
   ) {
     super();
+    this.looking = new Looking(_api, () => this.stateChanged.emit());
   }
+
+  /** What is inside the selected file. */
+  readonly looking: Looking;
 
   pageSize = DEFAULT_PAGE_SIZE;
 
@@ -59,10 +58,6 @@ export class StorageModel extends VDomModel {
 
   get connections(): readonly Connection[] {
     return this._tree.connections;
-  }
-
-  get inside(): Inside | null {
-    return this._inside;
   }
 
   get rows(): readonly Row[] {
@@ -143,31 +138,6 @@ export class StorageModel extends VDomModel {
     return this._tree.expanded.has(tree.placeId(place));
   }
 
-  /**
-   * Open the folders down to a key and select it. A folder of which only a
-   * part is listed is narrowed to the name, so a key is found among millions.
-   */
-  async goTo({ connection, key }: Path): Promise<void> {
-    const root = { connection, prefix: '' };
-    this.selectId(tree.placeId(root));
-    await this.open(root);
-    for (const [prefix, next] of stepsTo(key)) {
-      const found = await this._reveal({ connection, prefix }, next);
-      if (!found) {
-        return;
-      }
-      this.selectId(tree.entryId(connection, found));
-      if (found.kind === 'folder') {
-        await this.open({ connection, prefix: found.key });
-      }
-    }
-    const row = this.selected;
-    if (row?.kind === 'object') {
-      this._look(row);
-      this.stateChanged.emit();
-    }
-  }
-
   /** The rows that were marked to be treated as one. */
   get marked(): readonly MarkableRow[] {
     const marks = this._marks;
@@ -179,7 +149,7 @@ export class StorageModel extends VDomModel {
   /** Mark one more row, or one less. */
   mark(row: Row): void {
     this._marks = toggled(this._marks, this.selected, row);
-    this._inside = null;
+    this.looking.close();
     this.selectId(row.id);
   }
 
@@ -187,8 +157,17 @@ export class StorageModel extends VDomModel {
   reach(row: Row): void {
     this._anchor ??= this._tree.selected ?? row.id;
     this._marks = between(this._rows, this._anchor, row.id);
-    this._inside = null;
+    this.looking.close();
     this.selectId(row.id);
+  }
+
+  /** Let go of the marks; without any, close what is shown of a file. */
+  leave(): void {
+    if (this._marks.size > 0) {
+      this.unmark();
+    } else {
+      this.closeInside();
+    }
   }
 
   unmark(): void {
@@ -204,16 +183,24 @@ export class StorageModel extends VDomModel {
       this._anchor = null;
     }
     const isSame = row?.id === this._tree.selected;
-    if (isSame && (this._inside !== null || !options.look)) {
+    if (isSame && (this.looking.inside !== null || !options.look)) {
       return;
     }
-    window.clearTimeout(this._settling);
     if (row?.kind === 'object' && options.look) {
-      this._look(row);
+      this.looking.at(row);
     } else {
-      this._inside = null;
+      this.looking.close();
     }
     this.selectId(row?.id ?? null);
+  }
+
+  /** Ask what is inside the selected file. */
+  look(): void {
+    const row = this.selected;
+    if (row?.kind === 'object') {
+      this.looking.at(row);
+      this.stateChanged.emit();
+    }
   }
 
   /** Only the selection: the rows, of which there may be many, stay. */
@@ -224,8 +211,7 @@ export class StorageModel extends VDomModel {
 
   /** Close what is shown of the selected file, which stays selected. */
   closeInside(): void {
-    window.clearTimeout(this._settling);
-    this._inside = null;
+    this.looking.close();
     this.stateChanged.emit();
   }
 
@@ -237,12 +223,8 @@ export class StorageModel extends VDomModel {
   /** Entries are gone, by our own doing. */
   drop(place: Place, keys: readonly string[]): void {
     this._update(tree.withoutEntries(this._tree, place, new Set(keys)));
-    const open = this._inside?.row;
-    if (
-      open?.connection === place.connection &&
-      keys.includes(open.entry.key)
-    ) {
-      this._inside = null;
+    if (this.looking.isOf(place.connection, keys)) {
+      this.looking.close();
       this.selectId(null);
     }
   }
@@ -252,21 +234,30 @@ export class StorageModel extends VDomModel {
     this._update(tree.withTrouble(this._tree, id, problem));
   }
 
-  /** Ask again what is inside the selected file. */
-  async lookAgain(): Promise<void> {
-    const row = this._inside?.row;
-    if (row) {
-      this._show({ state: 'loading', row });
-      await this._ask(row);
+  /** Whether a person may change what a row stands for. */
+  isWritable(row: Row | null): boolean {
+    const name = row ? placeOf(row).connection : '';
+    const connection = this.connections.find(known => known.name === name);
+    return connection !== undefined && !connection.read_only;
+  }
+
+  /** Do something to a row; what goes wrong is said below it. */
+  async tryOn(id: string, act: () => Promise<void>): Promise<void> {
+    this.trouble(id, null);
+    try {
+      await act();
+    } catch (error) {
+      this.trouble(id, asApiError(error));
     }
   }
 
   override dispose(): void {
-    window.clearTimeout(this._settling);
+    this.looking.close();
     super.dispose();
   }
 
-  private async _reveal(place: Place, key: string): Promise<Entry | null> {
+  /** List the folder of a key so far that it shows; null: there is none. */
+  async reveal(place: Place, key: string): Promise<Entry | null> {
     const find = () => tree.entryAt(this._tree, place, key);
     if (!find() && !tree.folderAt(this._tree, place).problem) {
       await this.search(place, nameOf(key));
@@ -280,25 +271,6 @@ export class StorageModel extends VDomModel {
       this._update(tree.withOpen(this._tree, shardsId(place, group), true));
     }
     return entry ?? null;
-  }
-
-  private _look(row: ObjectRow): void {
-    if (row.entry.unreadable !== null) {
-      this._inside = { state: 'unreadable', row };
-      return;
-    }
-    this._inside = { state: 'loading', row };
-    this._settling = window.setTimeout(
-      () => void this._ask(row),
-      SETTLE_MILLISECONDS
-    );
-  }
-
-  private async _ask(row: ObjectRow): Promise<void> {
-    const found = await look(this._api, row);
-    if (this._inside?.row.id === row.id) {
-      this._show(found);
-    }
   }
 
   private async _page(place: Place, token: string | null): Promise<void> {
@@ -334,11 +306,6 @@ export class StorageModel extends VDomModel {
     }
   }
 
-  private _show(inside: Inside): void {
-    this._inside = inside;
-    this.stateChanged.emit();
-  }
-
   private _update(state: TreeState): void {
     const before = this._rows;
     this._rows = rowsOf(state);
@@ -349,7 +316,6 @@ export class StorageModel extends VDomModel {
 
   private _tree = tree.EMPTY_TREE;
   private _rows: readonly Row[] = [];
-  private _inside: Inside | null = null;
   private _marks: Marks = NO_MARKS;
   /** Where a reach began; null: at the selected row. */
   private _anchor: string | null = null;
@@ -358,5 +324,4 @@ export class StorageModel extends VDomModel {
   private _setup: ISetup = { file: '', example: '', found: [] };
   private _pending = 0;
   private _epoch = 0;
-  private _settling = 0;
 }

@@ -1,11 +1,9 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { VDomRenderer, addIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 import type * as React from 'react';
 
-import { CommandIDs } from '../commands';
 import type { Connection } from '../api';
 import { Header } from '../components/header';
 import { IconButton } from '../components/iconbutton';
@@ -13,44 +11,25 @@ import { Button, Notice } from '../components/notice';
 import { wordsFor } from '../components/words';
 import { storageIcon } from '../icons';
 import type { ApiError } from '../request';
-import { Box, fillBox } from './box';
-import { Chips } from './chips';
-import { Connect } from './connect';
-import { dragText } from './drag';
+import { clearBox, fillBox } from './box';
+import { Browser } from './browser';
+import type { IBrowserProps } from './browser';
 import type { Connecting } from './connecting';
+import { STORAGE_PANEL_ID } from './context';
+import type { IStorageView } from './context';
+import { Entrance } from './entrance';
+import { goTo } from './goto';
 import { ExpiryWatch } from './expirywatch';
 import { nameUrl } from './insert';
-import { dragTextOf } from './insertrow';
-import type { Jobs } from './jobs';
-import { InsideStrip } from './inside';
-import { MarksBar } from './marksbar';
-import type { Memory } from './memory';
 import type { StorageModel } from './model';
-import { isPinned, togglePin, withRecent } from './paths';
-import { callFor } from './readcode';
-import { TransferList } from './transfers';
-import type { Uploads } from './uploads';
-import type { Row } from './rows';
+import { withRecent } from './paths';
 import type { Place } from './state';
 import type { Path } from './target';
-import { folderOf, targetOf } from './target';
-import { Tree } from './tree';
 import { Welcome } from './welcome';
 
-export const STORAGE_PANEL_ID = 'jupyter-gpu-ext-storage';
-
-interface IPanelOptions {
-  readonly model: StorageModel;
+interface IPanelOptions extends Omit<IBrowserProps, 'onRenew' | 'onWidened'> {
   readonly connecting: Connecting;
-  readonly memory: Memory;
-  readonly trans: TranslationBundle;
-  readonly uploads: Uploads;
-  readonly jobs: Jobs;
-  /** Run a command on the selected row. */
-  readonly run: (command: string) => void;
   readonly onCopy: (text: string) => void;
-  /** Files from outside the browser. */
-  readonly onDrop: (row: Row, data: DataTransfer) => void;
   readonly onWarn: (connection: Connection) => void;
 }
 
@@ -58,7 +37,10 @@ interface IPanelOptions {
 const CLOCK_MILLISECONDS = 20_000;
 
 /** The left sidebar. */
-export class StoragePanel extends VDomRenderer<StorageModel> {
+export class StoragePanel
+  extends VDomRenderer<StorageModel>
+  implements IStorageView
+{
   constructor(private readonly _options: IPanelOptions) {
     super(_options.model);
     this.id = STORAGE_PANEL_ID;
@@ -67,11 +49,12 @@ export class StoragePanel extends VDomRenderer<StorageModel> {
     this.title.caption = _options.trans.__('Storage');
     this.node.tabIndex = -1;
     this.node.setAttribute('aria-label', _options.trans.__('Storage'));
-    this._expiry = new ExpiryWatch(_options.onWarn);
+    this._expiry = new ExpiryWatch(_options.onWarn, () => this.update());
     for (const signal of this._signals()) {
       signal.connect(this._onChange, this);
     }
     this.model.stateChanged.connect(this._onModel, this);
+    this.node.addEventListener('keydown', event => this._onKey(event));
   }
 
   override dispose(): void {
@@ -86,10 +69,21 @@ export class StoragePanel extends VDomRenderer<StorageModel> {
     fillBox(this.node, text);
   }
 
+  /** Begin to type behind a folder's path. */
+  find(place: Place): void {
+    this.offer(nameUrl(place.connection, place.prefix));
+  }
+
+  /** Take the next link as the new one of a connection. */
+  renew(connection: string): void {
+    this._options.connecting.renew(connection);
+    this.offer('');
+  }
+
   async goTo(path: Path): Promise<void> {
     this._adding = false;
     this._options.memory.update(paths => withRecent(paths, path));
-    await this.model.goTo(path);
+    await goTo(this.model, path);
   }
 
   protected override onAfterHide(msg: Message): void {
@@ -168,38 +162,21 @@ export class StoragePanel extends VDomRenderer<StorageModel> {
     }
     return (
       <>
-        {this._entrance()}
-        {model.rows.length === 0 || this._adding
-          ? this._welcome()
-          : this._browser()}
-      </>
-    );
-  }
-
-  private _entrance(): React.JSX.Element {
-    const { connecting, memory, trans } = this._options;
-    return (
-      <>
-        <Box
-          trans={trans}
-          onTyped={text => this._typed(text)}
-          onEntered={text => this._entered(text)}
+        <Entrance
+          {...this._options}
+          onGo={path => void this._go(path)}
+          onConnected={path => void this._arrive(path)}
           onLeft={() => this._treeNode()?.focus()}
         />
-        <Connect
-          connecting={connecting}
-          trans={trans}
-          onConnected={offer => {
-            const key = offer.one_object ?? '';
-            void this._arrive({ connection: offer.name, key });
-          }}
-        />
-        <Chips
-          paths={memory.paths}
-          trans={trans}
-          onGo={path => void this.goTo(path)}
-          onUnpin={path => memory.update(paths => togglePin(paths, path))}
-        />
+        {model.rows.length === 0 || this._adding ? (
+          this._welcome()
+        ) : (
+          <Browser
+            {...this._options}
+            onRenew={name => this.renew(name)}
+            onWidened={() => clearBox(this.node)}
+          />
+        )}
       </>
     );
   }
@@ -239,120 +216,41 @@ export class StoragePanel extends VDomRenderer<StorageModel> {
     );
   }
 
-  private _browser(): React.JSX.Element {
-    const { model, trans, run, uploads, jobs } = this._options;
-    return (
-      <>
-        <Tree
-          rows={model.rows}
-          selected={model.selected}
-          marked={model.marked}
-          stripState={model.inside?.state ?? null}
-          trans={trans}
-          onSelect={row => model.select(row)}
-          onToggle={row => model.toggle(row)}
-          onOpen={() => run(CommandIDs.insertLoad)}
-          onNext={row => this._next(row)}
-          onMeant={row => model.select(row, { look: false })}
-          onMark={row => model.mark(row)}
-          onReach={row => model.reach(row)}
-          onUnmark={() => model.unmark()}
-          onRemove={() => run(CommandIDs.remove)}
-          onRename={() => run(CommandIDs.rename)}
-          onFind={() => run(CommandIDs.find)}
-          onPaste={() => this.offer('')}
-          onDrag={dragRow}
-          onDrop={this._options.onDrop}
-        />
-        <MarksBar model={model} run={run} trans={trans} />
-        <TransferList uploads={uploads} jobs={jobs} trans={trans} />
-        {this._strip()}
-      </>
-    );
-  }
-
-  private _strip(): React.JSX.Element | null {
-    const { model, memory, trans, run } = this._options;
-    const { inside } = model;
-    if (!inside) {
-      return null;
-    }
-    const { connection, entry } = inside.row;
-    return (
-      <InsideStrip
-        inside={inside}
-        trans={trans}
-        pinned={isPinned(memory.paths, { connection, key: entry.key })}
-        isTable={callFor('pandas', entry.key) !== null}
-        onPin={() => run(CommandIDs.pin)}
-        onInsert={() => run(CommandIDs.insertLoad)}
-        onInsertTable={() => run(CommandIDs.insertPandas)}
-        onDownload={() => run(CommandIDs.download)}
-        onCopy={() => run(CommandIDs.copyUrl)}
-        onRetry={() => void model.lookAgain()}
-        onClose={() => model.closeInside()}
-      />
-    );
-  }
-
-  /** Typing behind an open folder narrows it; all else waits for Enter. */
-  private _typed(text: string): void {
-    const target = this._targetOf(text);
-    if (target?.kind === 'path') {
-      const { connection, key } = target;
-      const prefix = folderOf(key);
-      const place = { connection, prefix };
-      if (this.model.isOpen(place)) {
-        void this.model.search(place, key.slice(prefix.length));
-      }
-    }
-  }
-
-  private _entered(text: string): 'clear' | 'keep' {
-    const target = this._targetOf(text);
-    if (target?.kind === 'link') {
-      void this._options.connecting.test(target.link);
-      return 'clear';
-    }
-    if (target?.kind === 'path') {
-      void this.goTo(target).then(() => this._treeNode()?.focus());
-      return 'clear';
-    }
-    return 'keep';
-  }
-
-  private _targetOf(text: string) {
-    const names = this.model.connections.map(({ name }) => name);
-    return targetOf(text, names);
-  }
-
-  /** A connection is new: show it. */
-  private async _arrive(path: Path): Promise<void> {
-    this._adding = false;
-    await this.model.refresh();
-    await this.model.goTo(path);
+  private async _go(path: Path): Promise<void> {
+    await this.goTo(path);
     this._treeNode()?.focus();
   }
 
-  /** Begin to type behind a folder's path. */
-  find(place: Place): void {
-    this.offer(nameUrl(place.connection, place.prefix));
+  /** A connection is new, or has a new link: show it. */
+  private async _arrive(path: Path): Promise<void> {
+    this._adding = false;
+    await this.model.refresh();
+    await goTo(this.model, path);
+    this._treeNode()?.focus();
+  }
+
+  /** Escape goes one step back, to the tree; box, form and tree have their own. */
+  private _onKey(event: KeyboardEvent): void {
+    const { target } = event;
+    const hasOwn =
+      !(target instanceof Element) ||
+      target.closest('input, form, [role=tree]');
+    if (event.key !== 'Escape' || hasOwn) {
+      return;
+    }
+    const { connecting } = this._options;
+    if (connecting.step.state !== 'idle') {
+      connecting.cancel();
+    } else if (this._adding) {
+      this._add(false);
+    } else {
+      this.model.closeInside();
+    }
+    this._treeNode()?.focus();
   }
 
   private _treeNode(): HTMLElement | null {
     return this.node.querySelector<HTMLElement>('[role="tree"]');
-  }
-
-  private _next(row: Row): void {
-    if (row.kind === 'more' || row.kind === 'failed') {
-      void this.model.more(row.place);
-    } else if (row.kind === 'empty') {
-      void this.model.list(row.place);
-    } else if (row.kind === 'narrowed') {
-      void this.model.search(row.place, '');
-    } else if (row.kind === 'trouble') {
-      this.model.trouble(row.of, null);
-    }
   }
 
   private _signals(): ISignal<unknown, unknown>[] {
@@ -378,11 +276,4 @@ export class StoragePanel extends VDomRenderer<StorageModel> {
 
   private _clock = 0;
   private _adding = false;
-}
-
-function dragRow(row: Row, press: PointerEvent): void {
-  const text = dragTextOf(row);
-  if (text !== null) {
-    dragText(press, text);
-  }
 }

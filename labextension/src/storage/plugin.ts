@@ -7,12 +7,14 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
+import { followSettings } from '../settings';
+import { wordsOf } from '../translation';
 import { addStorageCommands } from './commands';
 import { composeStorage, holdWhileUploading } from './compose';
-import { STORAGE_PANEL_ID } from './panel';
-import { followSettings } from './settings';
+import { STORAGE_PANEL_ID } from './context';
+import { applySettings } from './settings';
 
 const PLUGIN_ID = 'jupyter-gpu-ext:storage';
 
@@ -39,16 +41,16 @@ export const storagePlugin: JupyterFrontEndPlugin<void> = {
     state: IStateDB | null,
     status: ILabStatus | null
   ): void => {
-    const trans = (translator ?? nullTranslator).load('jupyter_gpu_ext');
-    const context = composeStorage({ app, tracker, state, trans });
+    const trans = wordsOf(translator);
+    const { context, panel } = composeStorage({ app, tracker, state, trans });
     addStorageCommands(context, palette);
-    app.shell.add(context.panel, 'left', { rank: 150 });
-    restorer?.add(context.panel, STORAGE_PANEL_ID);
+    app.shell.add(panel, 'left', { rank: 150 });
+    restorer?.add(panel, STORAGE_PANEL_ID);
     if (status) {
       holdWhileUploading(context.uploads, status);
     }
-    if (registry) {
-      void followSettings(registry, PLUGIN_ID, context.model);
-    }
+    void followSettings(registry, PLUGIN_ID, settings =>
+      applySettings(settings, context.model)
+    );
   }
 };

@@ -5,7 +5,6 @@ import * as React from 'react';
 import type { Entry } from '../api';
 import { formatBytes, formatMoment, printable } from '../format';
 import type { IStorageContext } from './context';
-import { tryOn } from './context';
 import { nameUrl } from './insert';
 import type { ObjectRow } from './rows';
 
@@ -16,7 +15,7 @@ export async function showProperties(
 ): Promise<void> {
   const { api, model, trans } = context;
   const { connection, entry } = row;
-  await tryOn(model, row.id, async () => {
+  await model.tryOn(row.id, async () => {
     const now = await api.properties(connection, entry.key);
     void showDialog({
       title: trans.__('Properties'),

@@ -5,12 +5,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Transfer } from '../api';
 import { formatBytes, printable } from '../format';
 import type { IStorageContext } from './context';
-import { isWritable, placeOf, tryOn } from './context';
 import { askLoss } from './edit';
 import { nameUrl } from './insert';
 import type { Jobs } from './jobs';
 import { bytesIn, keysIn, requestsOf } from './marks';
 import type { FolderRow, ShardsRow } from './rows';
+import { placeOf } from './rows';
 import { shardsBytes, shardsPattern } from './shards';
 import type { Place } from './state';
 import { placeId } from './state';
@@ -35,7 +35,7 @@ export async function removeAll(
     trans
   );
   if (agreed) {
-    await tryOn(model, row.id, async () => {
+    await model.tryOn(row.id, async () => {
       const { connection } = placeOf(row);
       const id = await jobs.delete(
         row.kind === 'folder'
@@ -50,7 +50,7 @@ export async function removeAll(
 /** Ask, then delete the files that are marked. */
 export async function removeMarked(context: IStorageContext): Promise<void> {
   const { jobs, model, trans } = context;
-  const rows = model.marked.filter(row => isWritable(model, row));
+  const rows = model.marked.filter(row => model.isWritable(row));
   const keys = keysIn(rows);
   const agreed = await askLoss(
     trans.__('Delete %1 files, %2?', keys.length, formatBytes(bytesIn(rows))),
@@ -65,7 +65,7 @@ export async function removeMarked(context: IStorageContext): Promise<void> {
   for (const connection of names) {
     const here = rows.filter(row => row.within.connection === connection);
     const places = here.map(row => row.within);
-    await tryOn(model, here[0]?.id ?? '', async () => {
+    await model.tryOn(here[0]?.id ?? '', async () => {
       for (const part of requestsOf(keysIn(here))) {
         const id = await jobs.delete({ connection, keys: part });
         listAfter(context, id, places);

@@ -27,7 +27,7 @@ interface IRowProps<T> {
   /** The one click that a note row offers: Retry, Load more, Refresh. */
   readonly onNext: () => void;
   /** Go to the box, for a new link. */
-  readonly onPaste: () => void;
+  readonly onRenew: () => void;
 }
 
 export function RowContent(props: IRowProps<Row>): React.JSX.Element {
@@ -72,6 +72,7 @@ function ConnectionCells(props: IRowProps<ConnectionRow>): React.JSX.Element {
         </span>
       ) : null}
       <ConnectionState {...props} />
+      <RenewButton {...props} />
     </>
   );
 }
@@ -109,6 +110,35 @@ function ConnectionState(props: IRowProps<ConnectionRow>): React.JSX.Element {
         identity
       )}
     </span>
+  );
+}
+
+/** The next click of a connection whose link has ended. */
+function RenewButton(
+  props: IRowProps<ConnectionRow>
+): React.JSX.Element | null {
+  const { row, trans } = props;
+  const { connection, isTold } = row;
+  const expiry = expiryOf(connection.expires_at, Date.now(), trans);
+  if (expiry?.tone !== 'error' || connection.problem || isTold) {
+    return null;
+  }
+  const label = trans.__('Paste new link');
+  return (
+    <button
+      type="button"
+      className="jp-gpuext-Button jp-gpuext-Renew"
+      aria-label={trans.__('Paste new link for %1', connection.name)}
+      title={label}
+      onClick={event => {
+        // The row would open as well.
+        event.stopPropagation();
+        props.onRenew();
+      }}
+    >
+      <span className="jp-gpuext-OnlyWide">{label}</span>
+      <span className="jp-gpuext-OnlyNarrow">{trans.__('New link')}</span>
+    </button>
   );
 }
 
@@ -158,7 +188,11 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
         data-unreadable={entry.unreadable !== null}
         title={entry.unreadable ? `${name}\n${entry.unreadable}` : name}
       >
-        {shard ? props.trans.__('%1 of %2', ...shard) : name}
+        {shard ? (
+          props.trans.__('%1 of %2', ...shard)
+        ) : (
+          <MiddleCut text={name} />
+        )}
       </span>
       {isArchived(props.row) ? (
         <span className="jp-gpuext-Tag">{props.trans.__('archived')}</span>
@@ -174,6 +208,23 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
         title={entry.size_bytes === null ? undefined : `${entry.size_bytes} B`}
       >
         {entry.size_bytes === null ? '' : formatBytes(entry.size_bytes)}
+      </span>
+    </>
+  );
+}
+
+/** Checkpoints differ in their last letters: a long name is cut before them. */
+function MiddleCut({ text }: { text: string }): React.JSX.Element {
+  const letters = [...text];
+  const at = letters.length - TAIL_LETTERS;
+  return at < TAIL_LETTERS ? (
+    <>{text}</>
+  ) : (
+    <>
+      <span className="jp-gpuext-Hidden">{text}</span>
+      <span className="jp-gpuext-Cut" aria-hidden={true}>
+        <span>{letters.slice(0, at).join('')}</span>
+        <span>{letters.slice(at).join('')}</span>
       </span>
     </>
   );
@@ -232,22 +283,29 @@ function ProblemCells(
 ): React.JSX.Element {
   const { problem } = props.row;
   const said = wordsFor(problem, props.trans);
+  const hint =
+    problem.code === 'expired'
+      ? props.trans.__('Ask for a new one: name and pins stay.')
+      : said.hint;
   return (
     <span className="jp-gpuext-Note" data-tone="error">
       <b>
         <Words text={printable(said.message)} />
       </b>{' '}
-      <Words text={printable(said.hint)} />{' '}
+      <Words text={printable(hint)} />{' '}
       {problem.code === 'expired' ? (
         <Button
           label={props.trans.__('Paste new link')}
-          onClick={props.onPaste}
+          onClick={props.onRenew}
         />
       ) : null}{' '}
       {props.children}
     </span>
   );
 }
+
+/** '-0001200.pt', or the whole of '.safetensors' and something before it. */
+const TAIL_LETTERS = 16;
 
 /** A hint by name alone; what is inside is asked when the file is selected. */
 const LOOKS_LIKE_TENSORS = /\.(safetensors|pth?|ckpt|bin)$/i;

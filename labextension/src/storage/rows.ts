@@ -24,6 +24,8 @@ export type ConnectionRow = IRowBase &
     readonly connection: Connection;
     readonly place: Place;
     readonly expanded: boolean;
+    /** A row below says that its link has ended. */
+    readonly isTold: boolean;
   };
 
 export type FolderRow = IRowBase &
@@ -76,6 +78,13 @@ export type NoteRow = IRowBase & {
 
 export type Row = ConnectionRow | FolderRow | ShardsRow | ObjectRow | NoteRow;
 
+/** Where a row is, or where it is listed. */
+export function placeOf(row: Row): Place {
+  return row.kind === 'object' || row.kind === 'shards'
+    ? row.within
+    : row.place;
+}
+
 interface IAt extends ISibling {
   readonly level: number;
 }
@@ -93,7 +102,8 @@ export function rowsOf(state: TreeState): Row[] {
       siblings: state.connections.length,
       connection,
       place,
-      expanded
+      expanded,
+      isTold: expanded && folderAt(state, place).problem?.code === 'expired'
     };
     const trouble = troubleWith(state, row, place);
     return [row, ...trouble, ...(expanded ? rowsIn(state, place, 2) : [])];

@@ -4,7 +4,6 @@ import { Clipboard, InputDialog, Notification } from '@jupyterlab/apputils';
 
 import { formatMoment, printable } from '../format';
 import type { IStorageContext } from './context';
-import { tryOn } from './context';
 import { nameUrl } from './insert';
 import type { ObjectRow } from './rows';
 
@@ -15,7 +14,7 @@ export async function download(
 ): Promise<void> {
   const { api, model } = context;
   const { connection, entry } = row;
-  await tryOn(model, row.id, async () => {
+  await model.tryOn(row.id, async () => {
     // A browser's download says no reason when it fails; this question does.
     await api.properties(connection, entry.key);
     saveAs(withXsrf(api.downloadUrl(connection, entry.key)), entry.name);
@@ -64,7 +63,7 @@ export async function share(
   });
   const minutes = spans.find(([label]) => label === asked.value)?.[1];
   if (asked.button.accept && minutes !== undefined) {
-    await tryOn(model, row.id, async () => {
+    await model.tryOn(row.id, async () => {
       const made = await api.share(connection, entry.key, minutes);
       Clipboard.copyToSystem(made.url);
       Notification.success(

@@ -48,6 +48,9 @@ export function uploadLine(
     case 'failed':
       return { ratio, detail: trans.__('failed · %1', amounts) };
     case 'running': {
+      if (doneBytes >= sizeBytes) {
+        return { ratio, detail: trans.__('%1 · finishing…', amounts) };
+      }
       const pace = bytesPerSecond
         ? [
             trans.__('%1/s', formatBytes(bytesPerSecond)),
@@ -65,6 +68,9 @@ export function uploadLine(
 /** '120 of 300 · 3 failed' */
 export function jobLine(job: Transfer, trans: TranslationBundle): Line {
   const { done, total, state, failed } = job;
+  if (state === 'running' && total === 0) {
+    return { ratio: null, detail: trans.__('looking what is there…') };
+  }
   const ratio = total === null ? null : total === 0 ? 1 : done / total;
   const count =
     total === null

@@ -23,6 +23,8 @@ interface ITransfersProps {
   readonly uploads: Uploads;
   readonly jobs: Jobs;
   readonly trans: TranslationBundle;
+  /** A new link for a connection is at hand. */
+  readonly onRenew: (connection: string) => void;
 }
 
 /** What is on its way, below the tree. */
@@ -88,6 +90,12 @@ function UploadItem(
         )}
       </Title>
       {problem && !isBusy ? <Problem problem={problem} trans={trans} /> : null}
+      {problem?.code === 'expired' && !isBusy ? (
+        <Button
+          label={trans.__('Paste new link')}
+          onClick={() => props.onRenew(path.connection)}
+        />
+      ) : null}
     </li>
   );
 }

@@ -3,10 +3,10 @@ import { useVirtualizer } from '@tanstack/react-virtual';
 import * as React from 'react';
 
 import { printable } from '../format';
-import { placeOf } from './context';
 import { labelOf, stepFor } from './keys';
 import { RowContent } from './row';
 import type { Row } from './rows';
+import { placeOf } from './rows';
 import { placeId } from './state';
 
 const ROW_PIXELS = 24;
@@ -32,12 +32,14 @@ interface ITreeProps {
   readonly onMark: (row: Row) => void;
   /** Shift and a click, or Shift and an arrow. */
   readonly onReach: (row: Row) => void;
-  readonly onUnmark: () => void;
+  /** Escape: let go of what was chosen. */
+  readonly onEscape: () => void;
   readonly onRemove: () => void;
   readonly onRename: () => void;
   /** '/': find by the first letters in the folder of the active row. */
   readonly onFind: () => void;
-  readonly onPaste: () => void;
+  /** A new link for the row's connection is at hand. */
+  readonly onRenew: (row: Row) => void;
   /** The pointer is pressed on a row, perhaps to drag it. */
   readonly onDrag: (row: Row, press: PointerEvent) => void;
   /** Files were dropped on a row. */
@@ -48,10 +50,15 @@ interface ITreeProps {
 export function Tree(props: ITreeProps): React.JSX.Element {
   const { rows, selected, trans } = props;
   const scroller = React.useRef<HTMLDivElement>(null);
+  // Another function at each drawing would have every row measured anew.
+  const getItemKey = React.useCallback(
+    (index: number) => rows[index]?.id ?? index,
+    [rows]
+  );
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
-    getItemKey: index => rows[index]?.id ?? index,
+    getItemKey,
     estimateSize: () => ROW_PIXELS,
     overscan: OVERSCAN_ROWS
   });
@@ -187,7 +194,7 @@ function TreeRow(props: ITreeRowProps): React.JSX.Element {
         row={row}
         trans={props.trans}
         onNext={() => props.onNext(row)}
-        onPaste={props.onPaste}
+        onRenew={() => props.onRenew(row)}
       />
     </div>
   );
@@ -231,8 +238,8 @@ function act(
   switch (step.kind) {
     case 'find':
       return props.onFind();
-    case 'unmark':
-      return props.onUnmark();
+    case 'escape':
+      return props.onEscape();
     case 'remove':
       return props.onRemove();
     case 'rename':

@@ -4,8 +4,9 @@ import type {
 } from '@jupyterlab/application';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
 
+import { wordsOf } from '../translation';
 import { kernelOf } from './kernel';
 import { PROGRESS_MIME_TYPE, ProgressWidget } from './progress';
 
@@ -24,7 +25,7 @@ export const progressPlugin: JupyterFrontEndPlugin<void> = {
     tracker: INotebookTracker | null,
     translator: ITranslator | null
   ): void => {
-    const trans = (translator ?? nullTranslator).load('jupyter_gpu_ext');
+    const trans = wordsOf(translator);
     rendermime.addFactory(
       {
         safe: true,
