@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import ExpiredError, GpuExtError, NoCredentialError
+from jupyter_gpu_ext.errors import GpuExtError, NoCredentialError
 from jupyter_gpu_ext.storage import connection_string
 from jupyter_gpu_ext.storage.credentials import Secret, claims, expires_at, remember
+from jupyter_gpu_ext.storage.expiry import expired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -194,15 +195,6 @@ class _Fixed:
         from azure.core.credentials import AccessToken
 
         return AccessToken(self._token, self._end)
-
-
-def expired(connection: Connection, end: datetime) -> ExpiredError:
-    """Return the error for a credential that has ended."""
-    what = "link" if connection.credential == "sas" else "credential"
-    return ExpiredError(
-        f"The {what} behind {connection.name} expired at {end:%H:%M} UTC on {end.day} {end:%b %Y}.",
-        hint=f"Ask for a new {what}, connect it, then run this again.",
-    )
 
 
 def _effective(connection: Connection, secret: Secret | None) -> tuple[str, str, str, Secret | None]:

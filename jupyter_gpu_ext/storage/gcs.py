@@ -18,9 +18,10 @@ from jupyter_gpu_ext.errors import (
     ObjectChangedError,
 )
 from jupyter_gpu_ext.storage import conflicts
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import folded, last, object_place, place, unaddressable
+from jupyter_gpu_ext.storage.statuses import from_status
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from yarl import URL
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError
 from jupyter_gpu_ext.storage.addresses import check_address, check_host
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import last
+from jupyter_gpu_ext.storage.statuses import from_status
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:

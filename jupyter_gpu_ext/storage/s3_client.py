@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError, UnreachableError
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.object_ranges import CONNECT_SECONDS, STALL_SECONDS, client_options, retry_config
+from jupyter_gpu_ext.storage.statuses import from_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
