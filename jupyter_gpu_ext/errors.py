@@ -133,6 +133,10 @@ class DeniedError(GpuExtError, PermissionError):
     code = "denied"
 
 
+class UnauthenticatedError(DeniedError):
+    """The service did not take the token: wrong, or no longer valid."""
+
+
 class ExpiredError(DeniedError):
     """The credential was valid once."""
 

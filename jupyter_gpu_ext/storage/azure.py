@@ -155,6 +155,17 @@ class AzureBackend(AzureWriting):
             hint="Run it again.",
         )
 
+    @property
+    def asked(self) -> int:
+        """How often the identity was asked for a token."""
+        return self._access.asked
+
+    def renew(self, asked: int) -> bool:
+        """Ask for a new token from now on; return whether one can be had: see `Access.renew`."""
+        # obstore keeps a token for a moment, whatever is said of its end.
+        self._stores.clear()
+        return self._access.renew(asked)
+
     async def close(self) -> None:
         """Close the SDK's connections; obstore closes its own with the store."""
         service, self._service = self._service, None

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 SCOPE = "https://storage.azure.com/.default"
 # A token is renewed this long before its end: a range that is being read outlives it.
 _MARGIN_SECONDS = 300
+# Both clients keep a token until five minutes before its end. They are told less, so that they ask each time:
+# whether a token still counts is decided in one place.
+_ASK_AGAIN_SECONDS = 60
+_BURST_SECONDS = 5
 _UNKNOWN_END_SECONDS = 86_400
 
 _CURES = {
@@ -69,6 +73,25 @@ class Access:
         """Raise `ExpiredError` when the credential has ended by now, before anything is sent."""
         if self._ends is not None and self._ends <= datetime.now(UTC):
             raise expired(self._connection, self._ends)
+
+    @property
+    def asked(self) -> int:
+        """How many tokens were asked for by now."""
+        return self._tokens.fetched if self._tokens else 0
+
+    def renew(self, asked: int) -> bool:
+        """Drop the token that the service says has ended; return whether another can be had.
+
+        Parameters
+        ----------
+        asked : int
+            What `asked` was when the request began: a token that came later is not dropped.
+        """
+        # A person who entered a code is not asked again in the middle of a read.
+        if self._tokens is None or self._kind in ("bearer", "device-code"):
+            return False
+        self._tokens.forget(asked)
+        return True
 
     async def ready(self) -> None:
         """Have a valid token, so that obstore's own question for it is answered at once."""
@@ -144,10 +167,28 @@ class Tokens:
         self._identity: TokenCredential | None = None
         self._token: AccessToken | None = None
         self._lock = threading.Lock()
+        self._answered: tuple[dict[str, Any], float] = {}, 0.0
+        self.fetched = 0
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token that is valid for five minutes at least; the name and form are azure-core's."""
-        return await asyncio.to_thread(self._get, scopes, options)
+        """Return a token that is valid for five minutes at least; the name and form are azure-core's.
+
+        Its stated end is sooner, so that the client asks again before each request.
+        """
+        from azure.core.credentials import AccessToken
+
+        # A challenge of the account names a tenant or a claim: the token at hand does not answer it.
+        challenged = bool(options.get("claims") or options.get("tenant_id"))
+        token = self._token
+        if token is None or challenged or _ends_soon(token):
+            token = await asyncio.to_thread(self._get, scopes, options, challenged)
+        return AccessToken(token.token, min(token.expires_on, int(time.time()) + _ASK_AGAIN_SECONDS))
+
+    def forget(self, fetched: int) -> None:
+        """Drop the token, unless there were more than `fetched` by now; the next one is new."""
+        with self._lock:
+            if self.fetched == fetched:
+                self._token = self._identity = None
 
     async def close(self) -> None:
         """Keep the token: the SDK closes what it was given, obstore may still need it."""
@@ -158,12 +199,18 @@ class Tokens:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def _get(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
-        # A challenge of the account names a tenant or a claim: the token at hand does not answer it.
-        challenged = bool(options.get("claims") or options.get("tenant_id"))
+    def _get(self, scopes: tuple[str, ...], options: dict[str, Any], challenged: bool) -> AccessToken:
         with self._lock:
-            if self._token is None or challenged or self._token.expires_on - time.time() < _MARGIN_SECONDS:
+            if challenged and self._answered[0] == options and time.monotonic() - self._answered[1] < _BURST_SECONDS:
+                # Requests side by side are challenged side by side.
+                challenged = False
+            if challenged and self._connection.credential != "device-code":
+                # The identity keeps tokens too, and would give the one that was just refused.
+                self._identity = None
+            if self._token is None or challenged or _ends_soon(self._token):
                 self._token = self._fetch(scopes, options)
+                self._answered = options, time.monotonic()
+                self.fetched += 1
             return self._token
 
     def _fetch(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
@@ -183,6 +230,10 @@ class Tokens:
             ) from None
         remember(self._connection, _words(self._identity, token.token))
         return token
+
+
+def _ends_soon(token: AccessToken) -> bool:
+    return token.expires_on - time.time() < _MARGIN_SECONDS
 
 
 class _Fixed:

@@ -101,7 +101,8 @@ def connect(link: str | None = None, name: str | None = None, read_only: bool = 
     BadRequestError
         When the link is not understood, or leads where no link may lead.
     ExistsError
-        When there is another connection of that name.
+        When there is another connection of that name. A link to the same place whose old link has expired
+        is no other: it renews the connection.
     ExpiredError, DeniedError, UnreachableError, NotFoundError
         When nothing there can be listed or read; nothing is written down.
     """
@@ -139,6 +140,9 @@ async def try_link(link: str, *, name: str | None, read_only: bool, save: bool) 
     same = _same(registry, connections.check(proposal.name, entry, file), proposal.secret)
     if same is not None and name in (None, same.name):
         return await _again(same, proposal, name=None, read_only=read_only)
+    old = _renewed(registry, connections.check(proposal.name, entry, file), proposal.secret)
+    if old is not None and name in (None, old.name):
+        return await _renew(old, proposal, file, save=save)
     if name is not None and (name in registry.connections or name in registry.problems):
         raise ExistsError(f"There is a connection {name!r} already.", hint="Choose another name with --name.")
     taken = {*registry.connections, *registry.problems}
@@ -220,6 +224,24 @@ def _same(registry: Registry, wanted: Connection, secret: Secret | None) -> Conn
         except GpuExtError:
             continue
     return None
+
+
+def _renewed(registry: Registry, wanted: Connection, secret: Secret | None) -> Connection | None:
+    """Return the connection to the same place whose own secret has ended: a new one takes its name over."""
+    for one in registry.connections.values():
+        same = replace(one, name=wanted.name, secret=wanted.secret, read_only=wanted.read_only) == wanted
+        end = credential_end(one) if same and secret is not None else None
+        if end is not None and end <= datetime.now(UTC):
+            return one
+    return None
+
+
+async def _renew(connection: Connection, proposal: Proposal, file: Path, *, save: bool) -> Connected:
+    _check_times(connection, proposal)
+    tried = await _try(connection, proposal)
+    if save and proposal.secret is not None:
+        await asyncio.to_thread(connections_file.renew, file, connection.name, proposal.secret)
+    return _connected(connection, proposal, tried, saved=save)
 
 
 def _check_times(connection: Connection, proposal: Proposal) -> None:

@@ -89,6 +89,22 @@ def remove(path: Path, name: str) -> None:
             place.unlink(missing_ok=True)
 
 
+def renew(path: Path, name: str, secret: Secret) -> None:
+    """Replace the secret that `add` wrote for a connection; its table stays as it is.
+
+    Raises
+    ------
+    BadRequestError
+        When the connection's secret is kept elsewhere.
+    """
+    with _locked(path) as file:
+        _, tables = _read(file)
+        place = file.parent / SECRETS / name
+        if tables.get(name, {}).get("secret") != f"file:{place}":
+            raise BadRequestError(f"The secret of {name!r} is kept elsewhere.", hint="Put the new one there.")
+        _replace(place, secret.reveal() + "\n", 0o600)
+
+
 def _without(text: str, name: str) -> str:
     words = rf"[ \t]*connections[ \t]*\.[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*"
     header = re.search(rf"^[ \t]*\[{words}\].*$", text, re.MULTILINE)

@@ -19,6 +19,7 @@ from jupyter_gpu_ext.errors import (
     RangeError,
     StorageTimeoutError,
     ThrottledError,
+    UnauthenticatedError,
 )
 from jupyter_gpu_ext.storage.credentials import has_own_secret, identity
 from jupyter_gpu_ext.storage.expiry import expired
@@ -55,7 +56,7 @@ _BY_CODE: dict[tuple[int, str], Row] = {
     (409, "ConditionalRequestConflict"): _REPLACED,
 }
 _BY_STATUS: dict[int, Row] = {
-    401: _REFUSED,
+    401: (UnauthenticatedError, *_REFUSED[1:]),
     403: _REFUSED,
     404: (NotFoundError, "{shown} does not exist.", "`%blob ls` shows what is there; names are case-sensitive."),
     408: _LATE,

@@ -14,6 +14,7 @@ from jupyter_gpu_ext.storage.url import check_key
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.models import Entry, Upload
+    from jupyter_gpu_ext.storage.steady import Steady
 
 _MOST_SESSIONS = 64
 _IDLE_SECONDS = 24 * 3600
@@ -21,8 +22,16 @@ _IDLE_SECONDS = 24 * 3600
 
 @dataclass(slots=True)
 class Session:
-    """One object being uploaded by a browser."""
+    """One object being uploaded by a browser.
 
+    Attributes
+    ----------
+    target : tuple
+        The connection's name, the key, and whether what is there may be replaced.
+    """
+
+    backend: Steady
+    target: tuple[str, str, bool]
     upload: Upload
     size_bytes: int
     used_at: float = field(default_factory=time.monotonic)
@@ -49,6 +58,7 @@ class Uploads:
     ) -> tuple[str, Session]:
         """Open a session, or find again the one that a broken connection left."""
         if resume_id in self._sessions:
+            await self._go_on(self._sessions[resume_id])
             return resume_id, self._sessions[resume_id]
         check_key(key)
         if size_bytes < 0 or not key or key.endswith("/"):
@@ -57,7 +67,7 @@ class Uploads:
         found = writable(connections.load().find(connection))
         upload = await found.begin(key, overwrite=overwrite, size_bytes=size_bytes)
         identity = uuid4().hex
-        self._sessions[identity] = Session(upload, size_bytes)
+        self._sessions[identity] = Session(found, (connection, key, overwrite), upload, size_bytes)
         return identity, self._sessions[identity]
 
     def find(self, identity: str) -> Session:
@@ -99,6 +109,16 @@ class Uploads:
         session = self.find(identity)
         del self._sessions[identity]
         await session.upload.abort()
+
+    async def _go_on(self, session: Session) -> None:
+        # A new secret is a new backend; the old one's uploads still ask with the old secret.
+        name, key, overwrite = session.target
+        now = writable(connections.load().find(name))
+        if now is not session.backend:
+            session.upload = await now.begin(
+                key, overwrite=overwrite, size_bytes=session.size_bytes, upload_id=session.upload.id
+            )
+            session.backend = now
 
     async def _make_room(self) -> None:
         now = time.monotonic()

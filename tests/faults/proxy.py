@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 _PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
@@ -29,7 +30,7 @@ _BOMB = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to an answer; `value` is the status, the header's value, the place or the pace."""
+    """What is done to an answer; `value` is the status, its body, the header's value, the place or the pace."""
 
     kind: str
     value: Any = None
@@ -74,6 +75,8 @@ class FaultProxy:
     seed: int = 0
     drawn: tuple[Fault, ...] = ()
     rate: float = 0.0
+    front: ssl.SSLContext | None = None
+    back: ssl.SSLContext | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     client_gone: threading.Event = field(default_factory=threading.Event)
@@ -112,7 +115,7 @@ class FaultProxy:
             writer.close()
 
     async def _forward(self, request: Message) -> Message:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.behind)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.behind, ssl=self.back)
         request.set("Connection", "close")
         writer.write(request.head(len(request.body) if request.body or request.header("Content-Length") else None))
         writer.write(request.body)
@@ -173,6 +176,9 @@ def _made_up(fault: Fault) -> Message | None:
     match fault.kind:
         case "status":
             return Message(f"HTTP/1.1 {fault.value} Broken", list(fault.headers), b"")
+        case "reply":
+            status, body = fault.value
+            return Message(f"HTTP/1.1 {status} Refused", list(fault.headers), body)
         case "page":
             return Message("HTTP/1.1 200 OK", [("Content-Type", "text/html")], _PAGE)
         case "redirect":
@@ -227,7 +233,7 @@ async def _read(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Mess
 def fault_proxy(behind: int, *rules: Rule, **options: Any) -> Iterator[FaultProxy]:
     """Run a proxy on a thread of its own for the length of a block."""
     proxy, loop = FaultProxy(behind, list(rules), **options), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 26))
+    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 26, ssl=proxy.front))
     proxy.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
