@@ -105,6 +105,15 @@ class S3Backend(S3Writing):
         async with reply["Body"] as body:
             return await body.read(), reply
 
+    @property
+    def asked(self) -> int:
+        """How often credentials were looked for."""
+        return self._clients.asked
+
+    def renew(self, asked: int) -> bool:
+        """Look for credentials anew: see `S3Clients.renew`."""
+        return self._clients.renew(asked)
+
     async def close(self) -> None:
         """Close both clients."""
         await self._clients.close()

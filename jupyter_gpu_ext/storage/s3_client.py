@@ -42,6 +42,7 @@ class S3Clients:
         self._client: Any = None
         self._session: Any = None
         self._stores: dict[str, S3Store] = {}
+        self.asked = 0
 
     async def client(self) -> Any:
         """Return botocore's client, which lists, describes, writes and removes."""
@@ -55,6 +56,18 @@ class S3Clients:
         if bucket not in self._stores:
             self._stores[bucket] = await self._open_store(bucket)
         return self._stores[bucket]
+
+    def renew(self, asked: int) -> bool:
+        """Look for credentials anew, as after `aws sso login`; return whether there may be others.
+
+        botocore renews what has an end by itself; what came from a file it reads once.
+        """
+        if self._secret is not None or self._connection.credential == "anonymous":
+            return False
+        if self.asked == asked:
+            self._client = self._session = None
+            self._stores.clear()
+        return True
 
     async def close(self) -> None:
         """Close the connections that are open."""
@@ -75,6 +88,7 @@ class S3Clients:
             if self._secret is not None:
                 session.set_credentials(*_keys(self._connection, self._secret))
             self._session = session
+            self.asked += 1
         return self._session
 
     def _options(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class FaultProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
-            while (request := await _read(reader)) is not None:
+            while (request := await _read(reader, leave=writer)) is not None:
                 fault = self.pick(request)
                 answer = _made_up(fault) if fault else None
                 if answer is None:
@@ -209,13 +209,18 @@ def _change(answer: Message, fault: Fault, draw: random.Random) -> None:
             answer.body = answer.body[: len(answer.body) // 2]
 
 
-async def _read(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Message | None:
+async def _read(
+    reader: asyncio.StreamReader, *, bodiless: bool = False, leave: asyncio.StreamWriter | None = None
+) -> Message | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     line, *rest = head[:-4].split("\r\n")
     message = Message(line, [(name, value.strip()) for name, _, value in (one.partition(":") for one in rest)], b"")
+    if leave is not None and message.header("Expect"):
+        leave.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        message.headers = [pair for pair in message.headers if pair[0].lower() != "expect"]
     if bodiless or " 204 " in line or " 304 " in line:
         return message
     if "chunked" in message.header("Transfer-Encoding").lower():

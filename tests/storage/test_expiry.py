@@ -14,13 +14,15 @@ import pytest
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
 from jupyter_gpu_ext.storage import connections
+from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.storage.uploads import Uploads
 from jupyter_gpu_ext.storage.writer import open_writer
 from tests.conftest import AZURITE_ACCOUNT, Azurite, write_connections
 from tests.faults.proxy import Fault, FaultProxy, Message, Rule, fault_proxy
-from tests.storage.clouds import s3_fields
+from tests.storage.clouds import gcs_fields, s3_fields
+from tests.storage.identities import service_account, token_endpoint
 from tests.storage.servers import endpoint
 from tests.storage.signed import container_link
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
     from jupyter_gpu_ext.storage.writer import Writer
-    from tests.storage.clouds import S3Store
+    from tests.storage.clouds import GCSStore, S3Store
     from tests.storage.identities import TokenService
     from tests.storage.tls import Certificates
 
@@ -282,3 +284,61 @@ def test_another_link_is_another_connection_while_the_old_one_counts(azurite: Az
     assert first.connection.name != other.connection.name
     with pytest.raises(errors.ExistsError):
         jg.connect(container_link(made, lasts=timedelta(hours=3)), "first")
+
+
+def test_an_aws_session_that_ends_is_looked_for_again(
+    s3_store: S3Store, moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile's keys were written anew, as a sign-in does, while this process goes on."""
+    s3_store.put("x.bin", DATA)
+    s3_store.put("a//b", DATA)
+    file = tmp_path / "AWS_SHARED_CREDENTIALS_FILE"
+    ending = Fault("reply", (400, b"<Error><Code>ExpiredToken</Code><Message>Gone.</Message></Error>"), (XML,))
+    old = threading.Event()
+
+    def refused(request: Message) -> bool:
+        return old.is_set() and request.header("x-amz-security-token") == "first"
+
+    def signed_in(token: str) -> None:
+        lines = ["aws_access_key_id=AKIATEST", "aws_secret_access_key=s", f"aws_session_token={token}"]
+        file.write_text("\n".join(["[default]", *lines, ""]))
+
+    with fault_proxy(moto, Rule(ending, when=refused)) as wire:
+        fields = {**s3_fields(s3_store, wire.port), "credential": "default"}
+        del fields["secret"]
+        write_connections(tmp_path / "connections.toml", signed=fields)
+        for key in ("x.bin", "a//b"):
+            old.clear()
+            signed_in("first")
+            reader = LOOP.run(open_reader(f"signed://{key}"))
+            writer = LOOP.run(open_writer(f"signed://sent-{key}"))
+            LOOP.run(writer.write(bytes(BLOCK)))
+            old.set()
+            with pytest.raises(errors.ExpiredError):
+                jg.ls("signed://")
+            signed_in("second")
+            assert LOOP.run(reader.read(500_000, 600_000)) == DATA[500_000:]
+            LOOP.run(finish(writer, DATA))
+            assert jg.fs("signed").cat(f"sent-{key}") == bytes(BLOCK) + DATA
+            # The next round begins with the first session again.
+            close_all()
+
+
+def test_a_google_token_that_ends_is_asked_for_again(
+    gcs_store: GCSStore, fake_gcs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gcs_store.put("x.bin", DATA)
+    ending = Fault("reply", (401, b'{"error": {"code": 401, "message": "Invalid Credentials"}}'))
+    used = Used(3)
+    with token_endpoint() as (address, given), fault_proxy(fake_gcs, Rule(ending, when=used)) as wire:
+        monkeypatch.setenv("A_SERVICE", service_account(address))
+        fields = {**gcs_fields(gcs_store), "endpoint": f"http://127.0.0.1:{wire.port}"}
+        write_connections(
+            tmp_path / "connections.toml",
+            renewed={**fields, "credential": "service-account", "secret": "env:A_SERVICE"},
+        )
+        reader = LOOP.run(open_reader("renewed://x.bin"))
+        for at in range(0, 600_000, 100_000):
+            assert LOOP.run(reader.read(at, at + 100_000)) == DATA[at : at + 100_000]
+        assert [one.key for one in jg.ls("renewed://").page.entries] == ["x.bin"]
+    assert list(used.counts) == ["Bearer token-1", "Bearer token-2"] == [f"Bearer {one}" for one in given]
