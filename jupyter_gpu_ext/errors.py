@@ -121,6 +121,12 @@ class UnreachableError(GpuExtError, ConnectionError):
     code = "unreachable"
 
 
+class UntrustedError(GpuExtError, ConnectionError):
+    """The storage endpoint shows a certificate that nobody trusted here; asking again does not help."""
+
+    code = "unreachable"
+
+
 class StorageTimeoutError(GpuExtError, TimeoutError):
     """Storage made no progress within the time limit."""
 

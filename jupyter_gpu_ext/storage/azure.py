@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
-from jupyter_gpu_ext.storage import azure_folders, object_ranges
+from jupyter_gpu_ext.storage import azure_folders, object_ranges, trust
 from jupyter_gpu_ext.storage.azure_access import Access
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
@@ -199,7 +199,7 @@ class AzureBackend(AzureWriting):
     def _open_store(self, container: str) -> AzureStore:
         from obstore.store import AzureStore
 
-        options: Any = {**self._access.certificates(), **object_ranges.client_options(self._access.endpoint)}
+        options: Any = object_ranges.client_options(self._access.endpoint, trust.pem(self._connection))
         retries: Any = object_ranges.retry_config()
         return AzureStore(
             container_name=container,
@@ -222,7 +222,7 @@ class AzureBackend(AzureWriting):
         return BlobServiceClient(
             self._access.endpoint,
             credential=self._access.sdk(),
-            connection_verify=self._access.verify() or True,
+            connection_verify=str(trust.certificates(self._connection) or "") or True,
             permit_redirects=False,
             connection_timeout=object_ranges.CONNECT_SECONDS,
             read_timeout=object_ranges.STALL_SECONDS,

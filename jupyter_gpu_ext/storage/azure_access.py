@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import GpuExtError, NoCredentialError
@@ -21,7 +20,7 @@ from jupyter_gpu_ext.storage.credentials import Secret, claims, expires_at, reme
 from jupyter_gpu_ext.storage.expiry import expired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from azure.core.credentials import AccessToken, TokenCredential
 
@@ -118,22 +117,6 @@ class Access:
         if self._tokens is None and self._secret is None:
             return {"skip_signature": True}
         return {"credential_provider": self._provide}
-
-    def verify(self, environ: Mapping[str, str] = os.environ) -> str:
-        """Return the file of certificates to trust; empty for the system's."""
-        return self._connection.ca_file or environ.get("REQUESTS_CA_BUNDLE", "")
-
-    def certificates(self) -> dict[str, bytes]:
-        """Return the certificates to trust, as obstore takes them."""
-        try:
-            place = Path(self.verify())
-            # A folder of certificates is for OpenSSL alone.
-            return {"root_certificate": place.read_bytes()} if self.verify() and not place.is_dir() else {}
-        except OSError:
-            raise NoCredentialError(
-                f"The certificates of {self._connection.name!r}, {self.verify()}, cannot be read.",
-                hint="Correct ca_file, or REQUESTS_CA_BUNDLE.",
-            ) from None
 
     async def _provide(self) -> dict[str, Any]:
         # A signature that is given, rather than set in the options, wins over AZURE_STORAGE_* of the environment.

@@ -17,6 +17,7 @@ from jupyter_gpu_ext.errors import (
     NotInstalledError,
     StorageTimeoutError,
     UnreachableError,
+    UntrustedError,
 )
 from jupyter_gpu_ext.storage.expiry import refused_for_time
 from jupyter_gpu_ext.storage.retry import parse_retry_after
@@ -37,6 +38,9 @@ _CUT = re.compile(
     r"payload is not completed|server disconnected|unexpected (eof|end)",
     re.IGNORECASE,
 )
+
+
+_UNTRUSTED = re.compile(r"certificate.verify.failed|invalid peer certificate|InvalidCertificate\(", re.IGNORECASE)
 
 
 class BrokenOffError(Exception):
@@ -87,6 +91,11 @@ def _fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
         if int(status) in (401, 403) and (told := refused_for_time(connection, text)) is not None:
             return told
         return from_status(connection, key, int(status), str(getattr(code, "value", code) or ""))
+    if _UNTRUSTED.search(_chain(error)):
+        return UntrustedError(
+            f"{place_of(connection)} shows a certificate that is not trusted here.",
+            hint=f"Name its authority's: ca_file of connection {connection.name!r}, or REQUESTS_CA_BUNDLE.",
+        )
     if isinstance(error, TimeoutError) or "timed out" in text.lower() or "timeout" in type(error).__name__.lower():
         return StorageTimeoutError(
             f"{place_of(connection)} made no progress in time.",

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError
+from jupyter_gpu_ext.storage import trust
 from jupyter_gpu_ext.storage.addresses import check_address, check_host
 from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
@@ -164,7 +165,9 @@ class HTTPBackend:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=CheckedResolver(), use_dns_cache=False),
+                connector=aiohttp.TCPConnector(
+                    resolver=CheckedResolver(), use_dns_cache=False, ssl=trust.context(self._connection) or True
+                ),
                 # As stored: a server must not pack what is read by ranges.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError, UnreachableError
+from jupyter_gpu_ext.storage import trust
 from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.object_ranges import CONNECT_SECONDS, STALL_SECONDS, client_options, retry_config
 from jupyter_gpu_ext.storage.statuses import from_status
@@ -99,6 +100,7 @@ class S3Clients:
         settings: dict[str, Any] = {"signature_version": UNSIGNED} if self._connection.credential == "anonymous" else {}
         return {
             "endpoint_url": endpoint or None,
+            "verify": str(trust.certificates(self._connection) or "") or None,
             "region_name": self._connection.region or ("us-east-1" if endpoint else None),
             "config": AioConfig(
                 connect_timeout=CONNECT_SECONDS,
@@ -126,7 +128,7 @@ class S3Clients:
         endpoint = str((await self.client()).meta.endpoint_url)
         if not _AWS.search(endpoint):
             access["endpoint"] = endpoint
-        options: Any = client_options(endpoint)
+        options: Any = client_options(endpoint, trust.pem(self._connection))
         retries: Any = retry_config()
         region = await self._region(bucket)
         return S3Store(bucket, region=region, client_options=options, retry_config=retries, **access)
@@ -191,7 +193,8 @@ def _fault(connection: Connection, key: str, error: Exception) -> Exception | No
         )
     if isinstance(error, (exceptions.TokenRetrievalError, exceptions.SSOError, exceptions.CredentialRetrievalError)):
         return NoCredentialError(f"Connection {connection.name!r} gets no AWS credentials.", hint=_HINT)
-    if isinstance(error, exceptions.ConnectionError) and "Timeout" not in type(error).__name__:
+    odd = isinstance(error, exceptions.SSLError) or "Timeout" in type(error).__name__
+    if isinstance(error, exceptions.ConnectionError) and not odd:
         return UnreachableError(
             f"{connection.path or connection.root} cannot be reached.",
             hint=f"Check endpoint and region of connection {connection.name!r}, and the network or proxy.",

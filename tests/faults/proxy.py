@@ -75,6 +75,7 @@ class FaultProxy:
     seed: int = 0
     drawn: tuple[Fault, ...] = ()
     rate: float = 0.0
+    host: str = ""
     front: ssl.SSLContext | None = None
     back: ssl.SSLContext | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -117,6 +118,8 @@ class FaultProxy:
     async def _forward(self, request: Message) -> Message:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.behind, ssl=self.back)
         request.set("Connection", "close")
+        if self.host:
+            request.set("Host", self.host)
         writer.write(request.head(len(request.body) if request.body or request.header("Content-Length") else None))
         writer.write(request.body)
         answer = await _read(reader, bodiless=request.line.startswith("HEAD"))

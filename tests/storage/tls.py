@@ -16,6 +16,9 @@ from cryptography.x509.oid import NameOID
 if TYPE_CHECKING:
     from pathlib import Path
 
+# A name that no resolver knows: whoever gets there got there by a proxy.
+HOST = "storage.invalid"
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -37,11 +40,11 @@ class Certificates:
 
 
 def make(folder: Path) -> Certificates:
-    """Make an authority and a server's certificate for 127.0.0.1 and localhost."""
+    """Make an authority and a server's certificate for 127.0.0.1 and `HOST`."""
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = _name("Test authority")
     authority = _built(root, root, root_key.public_key(), True).sign(root_key, hashes.SHA256())
-    places = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    places = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName(HOST)]
     server = _built(_name("127.0.0.1"), root, key.public_key(), False).add_extension(
         x509.SubjectAlternativeName(places), critical=False
     )
