@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import azure_folders, object_ranges, trust
 from jupyter_gpu_ext.storage.azure_access import Access
+from jupyter_gpu_ext.storage.azure_share import AzureSharing
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.credentials import Secret
 
 
-class AzureBackend(AzureWriting):
+class AzureBackend(AzureSharing, AzureWriting):
     """The objects below `az://container/prefix`, or the containers of an account.
 
     Parameters

@@ -108,6 +108,16 @@ class Access:
         # With the name: from an endpoint of its own kind the client cannot tell it.
         return AzureSasCredential(value) if self._kind == "sas" else AzureNamedKeyCredential(self.account, value)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether somebody asks by tokens, rather than by a key, a signature or as nobody."""
+        return self._tokens is not None
+
+    @property
+    def account_key(self) -> str | None:
+        """The account's key, for signing; None where the credential is another one."""
+        return self._secret.reveal() if self._kind == "account-key" and self._secret else None
+
     def source(self, url: str) -> str:
         """Return the URL of a blob as the service itself may read it: a copy's source asks for itself."""
         return f"{url}?{self._secret.reveal()}" if self._kind == "sas" and self._secret else url

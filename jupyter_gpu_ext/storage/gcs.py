@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError
 from jupyter_gpu_ext.storage import conflicts, trust
+from jupyter_gpu_ext.storage.gcs_share import GCSSharing
 from jupyter_gpu_ext.storage.models import Entry, RawPage
 from jupyter_gpu_ext.storage.names import folded, last, object_place, place, unaddressable
 from jupyter_gpu_ext.storage.statuses import from_status
@@ -32,7 +33,7 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _NO_PROJECT = "none"
 
 
-class GCSBackend(ThreadedBackend):
+class GCSBackend(GCSSharing, ThreadedBackend):
     """The objects below `gs://bucket/prefix`, or the buckets of a project.
 
     The ETag is the object's generation, which says exactly which bytes are meant.

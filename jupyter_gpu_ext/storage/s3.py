@@ -11,6 +11,7 @@ from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import REWRITTEN, folded, last, object_place, place, quoted, unaddressable
 from jupyter_gpu_ext.storage.s3_client import S3Clients, s3_translated
+from jupyter_gpu_ext.storage.s3_share import S3Sharing
 from jupyter_gpu_ext.storage.s3_writing import S3Writing
 from jupyter_gpu_ext.text import printable
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 
-class S3Backend(S3Writing):
+class S3Backend(S3Sharing, S3Writing):
     """The objects below `s3://bucket/prefix`, or the buckets of an identity.
 
     Parameters

@@ -48,8 +48,12 @@ class S3Clients:
     async def client(self) -> Any:
         """Return botocore's client, which lists, describes, writes and removes."""
         if self._client is None:
+            from botocore.handlers import add_expect_header
+
             context = self._sessions().create_client("s3", **self._options())
             self._client = await self._open.enter_async_context(context)
+            # aiohttp would wait without end where a proxy passes no "100 Continue" on.
+            self._client.meta.events.unregister("before-call.s3", add_expect_header)
         return self._client
 
     async def store(self, bucket: str) -> S3Store:
@@ -97,7 +101,8 @@ class S3Clients:
         from botocore import UNSIGNED
 
         endpoint = self._connection.endpoint
-        settings: dict[str, Any] = {"signature_version": UNSIGNED} if self._connection.credential == "anonymous" else {}
+        # Said, for links: their signature would be of the second version, which ends in other fields.
+        signature = UNSIGNED if self._connection.credential == "anonymous" else "s3v4"
         return {
             "endpoint_url": endpoint or None,
             "verify": str(trust.certificates(self._connection) or "") or None,
@@ -112,7 +117,7 @@ class S3Clients:
                 # Our uploads send an MD5 a part, which every S3 checks.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                **settings,
+                signature_version=signature,
             ),
         }
 
@@ -147,11 +152,27 @@ class S3Clients:
         headers = reply["ResponseMetadata"].get("HTTPHeaders", {})
         return str(headers.get("x-amz-bucket-region") or client.meta.region_name or "us-east-1")
 
-    async def _credentials(self) -> Any:
+    async def session_end(self) -> datetime | None:
+        """Return when what is signed now ends with its session, UTC; the last moment of all for lasting keys.
+
+        None is for the keys of a session whose end nobody says.
+        """
+        found = await self._found()
+        frozen = await found.get_frozen_credentials()
+        if frozen.token is None:
+            return datetime.max.replace(tzinfo=UTC)
+        # botocore gives it no public name.
+        end = getattr(found, "_expiry_time", None)
+        return end.astimezone(UTC) if isinstance(end, datetime) else None
+
+    async def _found(self) -> Any:
         found = await self._sessions().get_credentials()
         if found is None:
             raise NoCredentialError(f"Connection {self._connection.name!r} finds no AWS credentials.", hint=_HINT)
-        frozen = await found.get_frozen_credentials()
+        return found
+
+    async def _credentials(self) -> Any:
+        frozen = await (await self._found()).get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,

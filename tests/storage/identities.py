@@ -30,6 +30,8 @@ def token(lasts: float = 3600, **claims: object) -> str:
         "nbf": now - 60,
         "iat": now - 60,
         "exp": now + int(lasts),
+        "oid": "0b1f708d-50f6-404c-a006-d71b2ac7a606",
+        "tid": "ab1f708d-50f6-404c-a006-d71b2ac7a606",
         **claims,
     }
     parts = ({"alg": "none", "typ": "JWT"}, said, {"signature": "none"})
