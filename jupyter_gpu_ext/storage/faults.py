@@ -75,7 +75,7 @@ def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
         told.done_bytes = error.done_bytes
         return told
     told = _fault(connection, key, error)
-    told.retry_after_seconds = _retry_after(error)
+    told.retry_after_seconds = asked_seconds(error)
     return told
 
 
@@ -121,9 +121,13 @@ def _broken(connection: Connection) -> GpuExtError:
     )
 
 
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    return parse_retry_after(headers.get("Retry-After")) if headers is not None else None
+def asked_seconds(error: Exception) -> float | None:
+    """Return what the service's Retry-After asks for, where the client's exception shows the answer."""
+    response = getattr(error, "response", None)
+    # botocore's is a table.
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    headers = metadata.get("HTTPHeaders") or getattr(response, "headers", None) or {}
+    return parse_retry_after(headers.get("Retry-After") or headers.get("retry-after"))
 
 
 def _chain(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError
 from jupyter_gpu_ext.storage import conflicts, trust
+from jupyter_gpu_ext.storage.faults import asked_seconds
 from jupyter_gpu_ext.storage.gcs_share import GCSSharing
 from jupyter_gpu_ext.storage.models import Entry, RawPage
 from jupyter_gpu_ext.storage.names import folded, last, object_place, place, unaddressable
@@ -96,7 +97,9 @@ class GCSBackend(GCSSharing, ThreadedBackend):
         # The client's own retries end with an error that holds the last one.
         error = getattr(error, "cause", None) or error
         if isinstance(code := getattr(error, "code", None), int):
-            return from_status(self._connection, key, code, "")
+            told = from_status(self._connection, key, code, "")
+            told.retry_after_seconds = asked_seconds(error)
+            return told
         if type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError":
             return NoCredentialError(f"Connection {self._connection.name!r} gets no Google token.", hint=_HINT)
         return None
@@ -120,7 +123,10 @@ class GCSBackend(GCSSharing, ThreadedBackend):
         endpoint = self._connection.endpoint
         options: Any = ClientOptions(api_endpoint=endpoint) if endpoint else None
         session = google_session(credentials, trust.certificates(self._connection))
-        return Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options, _http=session)
+        client = Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options, _http=session)
+        # For tracing it would ask for each bucket's properties, unasked and by a right that a reader need not have.
+        client._bucket_metadata_cache = None  # noqa: SLF001
+        return client
 
     def _credentials(self) -> tuple[Any, str | None]:
         from google.auth.credentials import AnonymousCredentials

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError, UnreachableError
 from jupyter_gpu_ext.storage import trust
-from jupyter_gpu_ext.storage.faults import translated
+from jupyter_gpu_ext.storage.faults import asked_seconds, translated
 from jupyter_gpu_ext.storage.object_ranges import CONNECT_SECONDS, STALL_SECONDS, client_options, retry_config
 from jupyter_gpu_ext.storage.statuses import from_status
 
@@ -204,7 +204,9 @@ def _fault(connection: Connection, key: str, error: Exception) -> Exception | No
     if isinstance(error, exceptions.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         code = str(error.response.get("Error", {}).get("Code", ""))
-        return from_status(connection, key, int(status), "" if code.isdigit() else code)
+        told = from_status(connection, key, int(status), "" if code.isdigit() else code)
+        told.retry_after_seconds = asked_seconds(error)
+        return told
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return NoCredentialError(f"Connection {connection.name!r} finds no AWS credentials.", hint=_HINT)
     if isinstance(error, (exceptions.ProfileNotFound, exceptions.ConfigParseError)):
