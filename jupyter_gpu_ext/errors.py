@@ -121,6 +121,12 @@ class UnreachableError(GpuExtError, ConnectionError):
     code = "unreachable"
 
 
+class UntrustedError(GpuExtError, ConnectionError):
+    """The storage endpoint shows a certificate that nobody trusted here; asking again does not help."""
+
+    code = "unreachable"
+
+
 class StorageTimeoutError(GpuExtError, TimeoutError):
     """Storage made no progress within the time limit."""
 
@@ -131,6 +137,10 @@ class DeniedError(GpuExtError, PermissionError):
     """The provider refused this identity, or the connection is read-only."""
 
     code = "denied"
+
+
+class UnauthenticatedError(DeniedError):
+    """The service did not take the token: wrong, or no longer valid."""
 
 
 class ExpiredError(DeniedError):

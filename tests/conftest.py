@@ -73,6 +73,10 @@ class Azurite:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}/{AZURITE_ACCOUNT}"
 
+    @property
+    def secure(self) -> str:
+        return self.endpoint.replace("http://", "https://")
+
     def new_container(self) -> ContainerClient:
         """Make an empty container of its own for a test."""
         from azure.storage.blob import BlobServiceClient

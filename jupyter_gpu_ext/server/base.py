@@ -29,6 +29,7 @@ from jupyter_gpu_ext.errors import (
     TooLargeError,
     UnreachableError,
     UnsupportedFormatError,
+    UntrustedError,
 )
 from jupyter_gpu_ext.text import redact
 
@@ -50,6 +51,7 @@ STATUS: dict[type[GpuExtError], int] = {
     NotInstalledError: 501,
     BadStorageReplyError: 502,
     UnreachableError: 502,
+    UntrustedError: 502,
     StorageTimeoutError: 504,
     GpuExtError: 500,
 }

@@ -111,7 +111,8 @@ class ShareHandler(Handler):
         """Answer with the link, which is the one secret that is asked for here."""
         body = read_body(self.request, {"connection": str, "key": str, "minutes": int})
         check_key(body["key"])
-        link = share(connections.load().find(body["connection"]), body["key"], minutes=body["minutes"])
+        connection = connections.load().find(body["connection"])
+        link = await LOOP.call(share(connection, body["key"], minutes=body["minutes"]))
         self.send({"url": link.url, "expires_at": link.expires_at.isoformat()})
 
 

@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
-from jupyter_gpu_ext.storage import azure_folders, object_ranges
+from jupyter_gpu_ext.storage import azure_folders, object_ranges, trust
 from jupyter_gpu_ext.storage.azure_access import Access
 from jupyter_gpu_ext.storage.azure_append import AzureAppending
+from jupyter_gpu_ext.storage.azure_share import AzureSharing
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.credentials import Secret
 
 
-class AzureBackend(AzureWriting, AzureAppending):
+class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
     """The objects below `az://container/prefix`, or the containers of an account.
 
     Parameters
@@ -157,6 +158,17 @@ class AzureBackend(AzureWriting, AzureAppending):
             hint="Run it again.",
         )
 
+    @property
+    def asked(self) -> int:
+        """How often the identity was asked for a token."""
+        return self._access.asked
+
+    def renew(self, asked: int) -> bool:
+        """Ask for a new token from now on; return whether one can be had: see `Access.renew`."""
+        # obstore keeps a token for a moment, whatever is said of its end.
+        self._stores.clear()
+        return self._access.renew(asked)
+
     async def close(self) -> None:
         """Close the SDK's connections; obstore closes its own with the store."""
         service, self._service = self._service, None
@@ -190,7 +202,7 @@ class AzureBackend(AzureWriting, AzureAppending):
     def _open_store(self, container: str) -> AzureStore:
         from obstore.store import AzureStore
 
-        options: Any = {**self._access.certificates(), **object_ranges.client_options(self._access.endpoint)}
+        options: Any = object_ranges.client_options(self._access.endpoint, trust.pem(self._connection))
         retries: Any = object_ranges.retry_config()
         return AzureStore(
             container_name=container,
@@ -214,7 +226,7 @@ class AzureBackend(AzureWriting, AzureAppending):
         return BlobServiceClient(
             self._access.endpoint,
             credential=self._access.sdk(),
-            connection_verify=self._access.verify() or True,
+            connection_verify=str(trust.certificates(self._connection) or "") or True,
             permit_redirects=False,
             connection_timeout=object_ranges.CONNECT_SECONDS,
             read_timeout=object_ranges.STALL_SECONDS,

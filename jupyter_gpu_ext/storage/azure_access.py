@@ -12,15 +12,15 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import ExpiredError, GpuExtError, NoCredentialError
+from jupyter_gpu_ext.errors import GpuExtError, NoCredentialError
 from jupyter_gpu_ext.storage import connection_string
 from jupyter_gpu_ext.storage.credentials import Secret, claims, expires_at, remember
+from jupyter_gpu_ext.storage.expiry import expired
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from azure.core.credentials import AccessToken, TokenCredential
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 SCOPE = "https://storage.azure.com/.default"
 # A token is renewed this long before its end: a range that is being read outlives it.
 _MARGIN_SECONDS = 300
+# Both clients keep a token until five minutes before its end. They are told less, so that they ask each time:
+# whether a token still counts is decided in one place.
+_ASK_AGAIN_SECONDS = 60
+_BURST_SECONDS = 5
 _UNKNOWN_END_SECONDS = 86_400
 
 _CURES = {
@@ -69,6 +73,25 @@ class Access:
         if self._ends is not None and self._ends <= datetime.now(UTC):
             raise expired(self._connection, self._ends)
 
+    @property
+    def asked(self) -> int:
+        """How many tokens were asked for by now."""
+        return self._tokens.fetched if self._tokens else 0
+
+    def renew(self, asked: int) -> bool:
+        """Drop the token that the service says has ended; return whether another can be had.
+
+        Parameters
+        ----------
+        asked : int
+            What `asked` was when the request began: a token that came later is not dropped.
+        """
+        # A person who entered a code is not asked again in the middle of a read.
+        if self._tokens is None or self._kind in ("bearer", "device-code"):
+            return False
+        self._tokens.forget(asked)
+        return True
+
     async def ready(self) -> None:
         """Have a valid token, so that obstore's own question for it is answered at once."""
         self.check()
@@ -85,6 +108,16 @@ class Access:
         # With the name: from an endpoint of its own kind the client cannot tell it.
         return AzureSasCredential(value) if self._kind == "sas" else AzureNamedKeyCredential(self.account, value)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether somebody asks by tokens, rather than by a key, a signature or as nobody."""
+        return self._tokens is not None
+
+    @property
+    def account_key(self) -> str | None:
+        """The account's key, for signing; None where the credential is another one."""
+        return self._secret.reveal() if self._kind == "account-key" and self._secret else None
+
     def source(self, url: str) -> str:
         """Return the URL of a blob as the service itself may read it: a copy's source asks for itself."""
         return f"{url}?{self._secret.reveal()}" if self._kind == "sas" and self._secret else url
@@ -94,22 +127,6 @@ class Access:
         if self._tokens is None and self._secret is None:
             return {"skip_signature": True}
         return {"credential_provider": self._provide}
-
-    def verify(self, environ: Mapping[str, str] = os.environ) -> str:
-        """Return the file of certificates to trust; empty for the system's."""
-        return self._connection.ca_file or environ.get("REQUESTS_CA_BUNDLE", "")
-
-    def certificates(self) -> dict[str, bytes]:
-        """Return the certificates to trust, as obstore takes them."""
-        try:
-            place = Path(self.verify())
-            # A folder of certificates is for OpenSSL alone.
-            return {"root_certificate": place.read_bytes()} if self.verify() and not place.is_dir() else {}
-        except OSError:
-            raise NoCredentialError(
-                f"The certificates of {self._connection.name!r}, {self.verify()}, cannot be read.",
-                hint="Correct ca_file, or REQUESTS_CA_BUNDLE.",
-            ) from None
 
     async def _provide(self) -> dict[str, Any]:
         # A signature that is given, rather than set in the options, wins over AZURE_STORAGE_* of the environment.
@@ -143,10 +160,28 @@ class Tokens:
         self._identity: TokenCredential | None = None
         self._token: AccessToken | None = None
         self._lock = threading.Lock()
+        self._answered: tuple[dict[str, Any], float] = {}, 0.0
+        self.fetched = 0
 
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """Return a token that is valid for five minutes at least; the name and form are azure-core's."""
-        return await asyncio.to_thread(self._get, scopes, options)
+        """Return a token that is valid for five minutes at least; the name and form are azure-core's.
+
+        Its stated end is sooner, so that the client asks again before each request.
+        """
+        from azure.core.credentials import AccessToken
+
+        # A challenge of the account names a tenant or a claim: the token at hand does not answer it.
+        challenged = bool(options.get("claims") or options.get("tenant_id"))
+        token = self._token
+        if token is None or challenged or _ends_soon(token):
+            token = await asyncio.to_thread(self._get, scopes, options, challenged)
+        return AccessToken(token.token, min(token.expires_on, int(time.time()) + _ASK_AGAIN_SECONDS))
+
+    def forget(self, fetched: int) -> None:
+        """Drop the token, unless there were more than `fetched` by now; the next one is new."""
+        with self._lock:
+            if self.fetched == fetched:
+                self._token = self._identity = None
 
     async def close(self) -> None:
         """Keep the token: the SDK closes what it was given, obstore may still need it."""
@@ -157,12 +192,18 @@ class Tokens:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def _get(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
-        # A challenge of the account names a tenant or a claim: the token at hand does not answer it.
-        challenged = bool(options.get("claims") or options.get("tenant_id"))
+    def _get(self, scopes: tuple[str, ...], options: dict[str, Any], challenged: bool) -> AccessToken:
         with self._lock:
-            if self._token is None or challenged or self._token.expires_on - time.time() < _MARGIN_SECONDS:
+            if challenged and self._answered[0] == options and time.monotonic() - self._answered[1] < _BURST_SECONDS:
+                # Requests side by side are challenged side by side.
+                challenged = False
+            if challenged and self._connection.credential != "device-code":
+                # The identity keeps tokens too, and would give the one that was just refused.
+                self._identity = None
+            if self._token is None or challenged or _ends_soon(self._token):
                 self._token = self._fetch(scopes, options)
+                self._answered = options, time.monotonic()
+                self.fetched += 1
             return self._token
 
     def _fetch(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
@@ -184,6 +225,10 @@ class Tokens:
         return token
 
 
+def _ends_soon(token: AccessToken) -> bool:
+    return token.expires_on - time.time() < _MARGIN_SECONDS
+
+
 class _Fixed:
     """A token that the person gave; it cannot be renewed."""
 
@@ -194,15 +239,6 @@ class _Fixed:
         from azure.core.credentials import AccessToken
 
         return AccessToken(self._token, self._end)
-
-
-def expired(connection: Connection, end: datetime) -> ExpiredError:
-    """Return the error for a credential that has ended."""
-    what = "link" if connection.credential == "sas" else "credential"
-    return ExpiredError(
-        f"The {what} behind {connection.name} expired at {end:%H:%M} UTC on {end.day} {end:%b %Y}.",
-        hint=f"Ask for a new {what}, connect it, then run this again.",
-    )
 
 
 def _effective(connection: Connection, secret: Secret | None) -> tuple[str, str, str, Secret | None]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.connections import PROTOCOLS, Connection
 from jupyter_gpu_ext.storage.credentials import Secret, find_secret, has_own_secret
+from jupyter_gpu_ext.storage.expiry import ended
 from jupyter_gpu_ext.storage.limiter import limiter_of
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.retry import LOCAL, REMOTE
@@ -72,7 +74,7 @@ def _opened(connection: Connection) -> Steady:
     _check_fork(connection)
     secret = find_secret(connection) if has_own_secret(connection) else None
     if (connection, secret) not in _OPEN:
-        _OPEN[connection, secret] = _steady(connection, open_backend(connection, secret))
+        _OPEN[connection, secret] = _steady(connection, secret)
     return _OPEN[connection, secret]
 
 
@@ -93,12 +95,12 @@ def _leave_behind() -> None:
 os.register_at_fork(after_in_child=_leave_behind)
 
 
-def _steady(connection: Connection, inner: Backend) -> Steady:
+def _steady(connection: Connection, secret: Secret | None) -> Steady:
+    inner = open_backend(connection, secret)
     if connection.kind in _HERE:
         return Steady(inner, limiter_of(connection.root), LOCAL)
-    return Steady(
-        inner, limiter_of(connection.account or connection.endpoint or connection.path.partition("/")[0]), REMOTE
-    )
+    account = connection.account or connection.endpoint or connection.path.partition("/")[0]
+    return Steady(inner, limiter_of(account), REMOTE, partial(ended, connection, secret))
 
 
 def writable(connection: Connection) -> Steady:

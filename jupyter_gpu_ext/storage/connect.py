@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError, ExistsError, GpuExtError, UsageError
 from jupyter_gpu_ext.storage import addresses, connections, connections_file, links, renewal, trial
-from jupyter_gpu_ext.storage.azure_access import expired
 from jupyter_gpu_ext.storage.backends import open_backend
 from jupyter_gpu_ext.storage.credentials import expires_at as credential_end
 from jupyter_gpu_ext.storage.credentials import find_secret, has_own_secret, identity
+from jupyter_gpu_ext.storage.expiry import expired
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.proposal import Proposal, free
 from jupyter_gpu_ext.text import format_duration

@@ -11,33 +11,23 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import (
-    ArchivedError,
     BadStorageReplyError,
     BrokenReplyError,
-    DeniedError,
-    ExpiredError,
     GpuExtError,
-    NotFoundError,
     NotInstalledError,
-    ObjectChangedError,
-    RangeError,
     StorageTimeoutError,
-    ThrottledError,
     UnreachableError,
+    UntrustedError,
 )
-from jupyter_gpu_ext.storage.credentials import has_own_secret, identity
+from jupyter_gpu_ext.storage.expiry import refused_for_time
 from jupyter_gpu_ext.storage.retry import parse_retry_after
-from jupyter_gpu_ext.text import printable, redact
+from jupyter_gpu_ext.storage.statuses import from_status, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jupyter_gpu_ext.storage.connections import Connection
 
-# A condition that failed with 409: Azure's `If-None-Match: *`, and two writers at the same time on S3.
-_CONDITION = {"BlobAlreadyExists", "ConditionalRequestConflict"}
-# What a code looks like: BlobNotFound, SlowDown, InvalidMD5. An endpoint may send any text in its place.
-_WORD = re.compile(r"(?=.{3,64}$)([A-Z]{1,4}[a-z]+\d*)+[A-Z0-9]{0,4}")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _NETWORK = re.compile(r"error sending request|connect error|dns error|tcp connect|Connection refused", re.IGNORECASE)
@@ -48,6 +38,9 @@ _CUT = re.compile(
     r"payload is not completed|server disconnected|unexpected (eof|end)",
     re.IGNORECASE,
 )
+
+
+_UNTRUSTED = re.compile(r"certificate.verify.failed|invalid peer certificate|InvalidCertificate\(", re.IGNORECASE)
 
 
 class BrokenOffError(Exception):
@@ -82,7 +75,7 @@ def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
         told.done_bytes = error.done_bytes
         return told
     told = _fault(connection, key, error)
-    told.retry_after_seconds = _retry_after(error)
+    told.retry_after_seconds = asked_seconds(error)
     return told
 
 
@@ -95,81 +88,46 @@ def _fault(connection: Connection, key: str, error: Exception) -> GpuExtError:
     if status is None and isinstance(error, FileNotFoundError):
         status = 404
     if status is not None:
+        if int(status) in (401, 403) and (told := refused_for_time(connection, text)) is not None:
+            return told
         return from_status(connection, key, int(status), str(getattr(code, "value", code) or ""))
+    if _UNTRUSTED.search(_chain(error)):
+        return UntrustedError(
+            f"{place_of(connection)} shows a certificate that is not trusted here.",
+            hint=f"Name its authority's: ca_file of connection {connection.name!r}, or REQUESTS_CA_BUNDLE.",
+        )
     if isinstance(error, TimeoutError) or "timed out" in text.lower() or "timeout" in type(error).__name__.lower():
         return StorageTimeoutError(
-            f"{_place(connection)} made no progress in time.",
+            f"{place_of(connection)} made no progress in time.",
             hint="Run it again; if it stays, check the network.",
         )
     if _CUT.search(_chain(error)) or "Response" in type(error).__name__ or "Incomplete" in type(error).__name__:
         return _broken(connection)
     if _NETWORK.search(text) or "Request" in type(error).__name__ or isinstance(error, OSError):
         return UnreachableError(
-            f"{_place(connection)} cannot be reached.",
+            f"{place_of(connection)} cannot be reached.",
             hint=f"Check account and endpoint of connection {connection.name!r}, and the network or proxy.",
         )
     return BadStorageReplyError(
-        f"{_place(connection)} gave an answer that is not understood ({type(error).__name__}).",
+        f"{place_of(connection)} gave an answer that is not understood ({type(error).__name__}).",
         hint="Run it again; if it stays, the endpoint may not be a blob service.",
     )
 
 
-def from_status(connection: Connection, key: str, status: int, code: str) -> GpuExtError:
-    """Return our error for an HTTP status and a provider's error code.
-
-    Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
-    """
-    code = code if _WORD.fullmatch(code) else ""
-    shown = f"{connection.name}://{printable(redact(key))}"
-    detail = f" ({code})" if code else ""
-    match status:
-        case 404 if code in ("ContainerNotFound", "NoSuchBucket"):
-            container = connection.path.partition("/")[0] or key.partition("/")[0]
-            return NotFoundError(
-                f"{_place(connection)} has no {_noun(connection)} {printable(container)!r}.",
-                hint=f"Check root of connection {connection.name!r}.",
-            )
-        case 404:
-            return NotFoundError(
-                f"{shown} does not exist.", hint="`%blob ls` shows what is there; names are case-sensitive."
-            )
-        case 403 | 409 if code in ("BlobArchived", "InvalidObjectState"):
-            return ArchivedError(
-                f"{shown} is archived: cannot be read.", hint="Move it to the hot or cool tier, or restore it, first."
-            )
-        case 401 | 403 if "Expired" in code:
-            return ExpiredError(
-                f"The credential of {connection.name!r} has expired.", hint="Renew it, then run this again."
-            )
-        case 401 | 403:
-            return DeniedError(
-                f"{_place(connection)} refused {identity(connection)!r}, by which {connection.name!r} asks{detail}.",
-                hint=_cure(connection),
-            )
-        case 409 | 412 if status == 412 or code in _CONDITION:
-            return ObjectChangedError(f"{shown} was replaced while it was read.", hint="Run it again.")
-        case 416:
-            return RangeError(f"{shown} is shorter than the range that was asked for.", hint="Run it again.")
-        case 429 | 503:
-            return ThrottledError(
-                f"{_place(connection)} is throttling{detail}.", hint="Wait a minute, then run it again."
-            )
-        case 408 | 504:
-            return StorageTimeoutError(f"{_place(connection)} timed out{detail}.", hint="Run it again.")
-    kind = BrokenReplyError if status in (500, 502) else BadStorageReplyError
-    return kind(f"{_place(connection)} answered {status}{detail}.", hint="Run it again.")
-
-
 def _broken(connection: Connection) -> GpuExtError:
     return BrokenReplyError(
-        f"{_place(connection)} broke off in the middle of an answer.",
+        f"{place_of(connection)} broke off in the middle of an answer.",
         hint="Run it again; if it stays, check the network or proxy.",
     )
 
 
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    return parse_retry_after(headers.get("Retry-After")) if headers is not None else None
+def asked_seconds(error: Exception) -> float | None:
+    """Return what the service's Retry-After asks for, where the client's exception shows the answer."""
+    response = getattr(error, "response", None)
+    # botocore's is a table.
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    headers = metadata.get("HTTPHeaders") or getattr(response, "headers", None) or {}
+    return parse_retry_after(headers.get("Retry-After") or headers.get("retry-after"))
 
 
 def _chain(error: BaseException) -> str:
@@ -179,22 +137,6 @@ def _chain(error: BaseException) -> str:
         texts.append(f"{type(cause).__name__} {cause}")
         error = cause
     return "\n".join(texts)
-
-
-def _cure(connection: Connection) -> str:
-    if has_own_secret(connection) or connection.credential == "anonymous" or connection.kind != "az":
-        return "Check that the secret belongs to this account and grants this."
-    container = connection.path.partition("/")[0]
-    where = f"container {container}" if container else f"account {connection.account}"
-    return f"It needs the role Storage Blob Data Reader on {where} (Owner is not enough)."
-
-
-def _place(connection: Connection) -> str:
-    return connection.account or connection.endpoint or connection.root
-
-
-def _noun(connection: Connection) -> str:
-    return "container" if connection.is_azure else "bucket"
 
 
 def _number(match: re.Match[str] | None) -> int | None:

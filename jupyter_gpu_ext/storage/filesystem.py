@@ -76,7 +76,7 @@ class ConnectionFileSystem(AsyncFileSystem):  # type: ignore[misc]
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, autocommit: bool = True,
-        cache_options: Any = None, **options: Any,
+        cache_options: Any = None, *, resume_id: str | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         if mode == "rb":
             reader = self._run(open_reader(self._url(path)))
@@ -84,7 +84,7 @@ class ConnectionFileSystem(AsyncFileSystem):  # type: ignore[misc]
             return ReadFile(self, path, reader, block_size=size, cache_options=cache_options, **options)
         if mode not in ("wb", "xb"):
             raise BadRequestError(f"Mode {mode!r} is not one of rb, wb, xb.", hint="An object is written as a whole.")
-        writer = self._run(open_writer(self._url(path), overwrite=mode == "wb"))
+        writer = self._run(open_writer(self._url(path), overwrite=mode == "wb", resume_id=resume_id))
         return WriteFile(self, path, mode, writer, autocommit=autocommit)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -187,14 +187,16 @@ class ConnectionFileSystem(AsyncFileSystem):  # type: ignore[misc]
         await self._call(_write(self._url(path), value, overwrite=mode != "create"))
 
     async def _put_file(
-        self, lpath: str, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
-    ) -> None:
+        self, lpath: str, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite",
+        resume_id: str | None = None, **_: Any,
+    ) -> None:  # fmt: skip
         size = await asyncio.to_thread(_file_size, lpath)
         if size is None:
             await self._makedirs(rpath, exist_ok=True)
             return
         callback.set_size(size)
-        await self._call(_upload(lpath, self._url(rpath), callback, overwrite=mode != "create"))
+        work = _upload(lpath, self._url(rpath), callback, overwrite=mode != "create", resume_id=resume_id)
+        await self._call(work)
 
     async def _get_file(self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
         if (await self._info(rpath))["type"] == "directory":
@@ -315,8 +317,8 @@ def _file_size(path: str) -> int | None:
     return None if found.is_dir() else found.stat().st_size
 
 
-async def _upload(path: str, url: str, callback: Any, *, overwrite: bool) -> None:
-    writer = await open_writer(url, overwrite=overwrite)
+async def _upload(path: str, url: str, callback: Any, *, overwrite: bool, resume_id: str | None) -> None:
+    writer = await open_writer(url, overwrite=overwrite, resume_id=resume_id)
     try:
         with await asyncio.to_thread(open, path, "rb") as file:
             while data := await asyncio.to_thread(file.read, _UPLOAD_BYTES):

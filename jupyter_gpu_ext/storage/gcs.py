@@ -5,34 +5,28 @@ Writing is left out: its conditions could not be proven without the service itse
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import (
-    BadStorageReplyError,
-    NoCredentialError,
-    NotFoundError,
-    NotInstalledError,
-    ObjectChangedError,
-)
-from jupyter_gpu_ext.storage import conflicts
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError
+from jupyter_gpu_ext.storage import conflicts, trust
+from jupyter_gpu_ext.storage.faults import asked_seconds
+from jupyter_gpu_ext.storage.gcs_share import GCSSharing
 from jupyter_gpu_ext.storage.hushed import hush
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage
 from jupyter_gpu_ext.storage.names import folded, last, object_place, place, unaddressable
-from jupyter_gpu_ext.text import printable
+from jupyter_gpu_ext.storage.statuses import from_status
+from jupyter_gpu_ext.storage.threaded import ThreadedBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from google.cloud.storage import Client
 
+    from jupyter_gpu_ext.errors import GpuExtError
     from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.credentials import Secret
-
-T = TypeVar("T")
+    from jupyter_gpu_ext.storage.models import Version
 
 # Connecting, and between two bytes.
 _TIMEOUT = (10, 15)
@@ -41,7 +35,7 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _NO_PROJECT = "none"
 
 
-class GCSBackend:
+class GCSBackend(GCSSharing, ThreadedBackend):
     """The objects below `gs://bucket/prefix`, or the buckets of a project.
 
     The ETag is the object's generation, which says exactly which bytes are meant.
@@ -53,45 +47,9 @@ class GCSBackend:
     """
 
     def __init__(self, connection: Connection, secret: Secret | None) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._secret = secret
         self._opened: Client | None = None
-        self._lock = threading.Lock()
-
-    async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
-        """Return one page of the folder `prefix`, in one request."""
-        return await self._call(prefix, lambda: self._list(prefix, marker, limit, search))
-
-    async def head(self, key: str) -> Entry:
-        """Return the properties of one object."""
-        return await self._call(key, lambda: _object(key, self._properties(key)))
-
-    async def first(self, key: str, length: int) -> tuple[bytes, Version]:
-        """Return the first bytes and the version, in two requests: the client hides a range's total."""
-        entry = await self.head(key)
-        version = Version(entry.size_bytes or 0, str(entry.etag))
-        data = bytearray(min(length, version.size_bytes))
-        if data:
-            await self.read_into(key, version, 0, memoryview(data))
-        return bytes(data), version
-
-    async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
-        """Fill `out` from `start` on with that generation, and check the length."""
-        try:
-            data = await self._call(key, lambda: self._range(key, version, start, start + len(out)))
-        except NotFoundError:
-            # An older generation is not found any more; the object itself may well be.
-            now = await self.head(key)
-            raise ObjectChangedError(
-                f"{self._connection.name}://{printable(key)} was replaced while it was read: "
-                f"{version.etag} before, {now.etag} now.",
-                hint="Run it again.",
-            ) from None
-        if len(data) != len(out):
-            raise BadStorageReplyError(
-                f"{printable(key)!r}: {len(out)} bytes were asked for, {len(data)} came.", hint="Run it again."
-            )
-        out[:] = data
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -99,16 +57,7 @@ class GCSBackend:
         if opened is not None:
             opened.close()
 
-    async def _call(self, key: str, work: Callable[[], T]) -> T:
-        with translated(self._connection, key):
-            try:
-                return await asyncio.to_thread(work)
-            except Exception as error:
-                if (ours := _fault(self._connection, key, error)) is not None:
-                    raise ours from None
-                raise
-
-    def _list(self, prefix: str, marker: str | None, limit: int, search: str) -> RawPage:
+    def _page(self, prefix: str, marker: str | None, limit: int, search: str) -> RawPage:
         bucket, below = place(self._connection.path, prefix)
         client = self._client()
         options: Any = {"page_token": marker, "timeout": _TIMEOUT, "retry": None, "page_size": limit}
@@ -121,11 +70,11 @@ class GCSBackend:
         rows += [_object(prefix + blob.name[len(below) :], blob) for blob in page]
         return RawPage(tuple(folded(rows, prefix)), found.next_page_token)
 
-    def _properties(self, key: str) -> Any:
+    def _describe(self, key: str) -> Entry:
         bucket, path = object_place(self._connection.path, key)
         blob = self._client().bucket(bucket).blob(path)
         blob.reload(timeout=_TIMEOUT, retry=None)
-        return blob
+        return _object(key, blob)
 
     def _range(self, key: str, version: Version, start: int, stop: int) -> bytes:
         bucket, path = object_place(self._connection.path, key)
@@ -133,11 +82,28 @@ class GCSBackend:
         if not generation.isdigit():
             raise conflicts.missing(self._connection.name, key)
         blob = self._client().bucket(bucket).blob(path, generation=int(generation))
-        # As stored: without `raw_download` the service unpacks what says it is gzip.
-        data: bytes = blob.download_as_bytes(
-            start=start, end=stop - 1, raw_download=True, checksum=None, timeout=_TIMEOUT, retry=None
-        )
+        try:
+            # As stored: without `raw_download` the service unpacks what says it is gzip.
+            data: bytes = blob.download_as_bytes(
+                start=start, end=stop - 1, raw_download=True, checksum=None, timeout=_TIMEOUT, retry=None
+            )
+        except Exception as error:
+            if getattr(error, "code", None) != 404:
+                raise
+            # An older generation is not found any more; the object itself may well be.
+            raise self._changed(key, version, self._describe(key).etag) from None
         return data
+
+    def _told(self, key: str, error: Exception) -> GpuExtError | None:
+        # The client's own retries end with an error that holds the last one.
+        error = getattr(error, "cause", None) or error
+        if isinstance(code := getattr(error, "code", None), int):
+            told = from_status(self._connection, key, code, "")
+            told.retry_after_seconds = asked_seconds(error)
+            return told
+        if type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError":
+            return NoCredentialError(f"Connection {self._connection.name!r} gets no Google token.", hint=_HINT)
+        return None
 
     def _client(self) -> Client:
         with self._lock:
@@ -156,8 +122,11 @@ class GCSBackend:
             ) from None
         credentials, project = self._credentials()
         endpoint = self._connection.endpoint
-        options = ClientOptions(api_endpoint=endpoint) if endpoint else None
-        client = Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options)
+        options: Any = ClientOptions(api_endpoint=endpoint) if endpoint else None
+        session = google_session(credentials, trust.certificates(self._connection))
+        client = Client(project=project or _NO_PROJECT, credentials=credentials, client_options=options, _http=session)
+        # For tracing it would ask for each bucket's properties, unasked and by a right that a reader need not have.
+        client._bucket_metadata_cache = None  # noqa: SLF001
         hush("google", "urllib3")
         return client
 
@@ -190,6 +159,31 @@ class GCSBackend:
         return found
 
 
+def google_session(credentials: Any, certificates: Path | None) -> Any:
+    """Return the session in which Google's client asks for tokens and for objects alike.
+
+    Parameters
+    ----------
+    certificates : Path or None
+        What its servers may show; None for the usual ones.
+    """
+    from google.auth.transport.requests import AuthorizedSession, Request
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+    class Trusting(HTTPAdapter):
+        # Of a session the environment's certificates count more than its own.
+        def send(self, *args: Any, **options: Any) -> Any:
+            return super().send(*args, **{**options, "verify": str(certificates)})
+
+    for_tokens = Session()
+    session: Any = AuthorizedSession(credentials, auth_request=Request(for_tokens))
+    if certificates is not None:
+        for one in (session, for_tokens):
+            one.mount("https://", Trusting())
+    return session
+
+
 _HINT = "Run `gcloud auth application-default login`, or name a service account's key."
 
 
@@ -204,16 +198,6 @@ def _service_account(secret: Secret) -> tuple[Any, str | None] | None:
     except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError):
         # The parser's own text may quote the key, and a traceback its variables.
         return None
-
-
-def _fault(connection: Connection, key: str, error: Exception) -> Exception | None:
-    # The client's own retries end with an error that holds the last one.
-    error = getattr(error, "cause", None) or error
-    if isinstance(code := getattr(error, "code", None), int):
-        return from_status(connection, key, code, "")
-    if type(error).__module__.startswith("google.auth") and type(error).__name__ != "TransportError":
-        return NoCredentialError(f"Connection {connection.name!r} gets no Google token.", hint=_HINT)
-    return None
 
 
 def _buckets(found: Any) -> RawPage:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, NotInstalledError, ObjectChangedError
+from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError
 from jupyter_gpu_ext.storage import conflicts
-from jupyter_gpu_ext.storage.faults import translated
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage
 from jupyter_gpu_ext.storage.names import last, unaddressable
+from jupyter_gpu_ext.storage.threaded import ThreadedBackend
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from jupyter_gpu_ext.errors import GpuExtError
     from jupyter_gpu_ext.storage.connections import Connection
-
-T = TypeVar("T")
+    from jupyter_gpu_ext.storage.models import Version
 
 # What the implementations call the time of change.
 _TIMES = ("mtime", "modified", "last_modified", "LastModified", "created")
 
 
-class FsspecBackend:
+class FsspecBackend(ThreadedBackend):
     """The files below a root of one fsspec protocol.
 
     fsspec has no conditions and no pages: a range is compared with the file's size and time afterwards,
@@ -33,54 +31,23 @@ class FsspecBackend:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        super().__init__(connection)
         self._opened: tuple[Any, str] | None = None
-        self._lock = threading.Lock()
-
-    async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
-        """Return one page of the folder `prefix`, in name order."""
-        rows = await self._call(prefix, lambda: self._list(prefix, search))
-        later = [row for row in rows if marker is None or row.key > marker]
-        return RawPage(tuple(later[:limit]), later[limit - 1].key if len(later) > limit else None)
-
-    async def head(self, key: str) -> Entry:
-        """Return the properties of one file."""
-        return await self._call(key, lambda: _entry(key, self._info(key)))
-
-    async def first(self, key: str, length: int) -> tuple[bytes, Version]:
-        """Return the first bytes and the version."""
-        entry = await self.head(key)
-        version = Version(entry.size_bytes or 0, str(entry.etag))
-        data = bytearray(min(length, version.size_bytes))
-        if data:
-            await self.read_into(key, version, 0, memoryview(data))
-        return bytes(data), version
-
-    async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
-        """Fill `out` from `start` on; raise when the file is no longer that version."""
-        data, now = await self._call(key, lambda: self._range(key, start, start + len(out)))
-        if now != version.etag:
-            raise ObjectChangedError(
-                f"{self._connection.name}://{printable(key)} was replaced while it was read: "
-                f"{version.etag} before, {now} now.",
-                hint="Run it again.",
-            )
-        if len(data) != len(out):
-            raise BadStorageReplyError(
-                f"{printable(key)!r}: {len(out)} bytes were asked for, {len(data)} came.", hint="Run it again."
-            )
-        out[:] = data
 
     async def close(self) -> None:
         """Forget the file system; fsspec closes it."""
         self._opened = None
 
-    async def _call(self, key: str, work: Callable[[], T]) -> T:
-        with translated(self._connection, key):
-            try:
-                return await asyncio.to_thread(work)
-            except (IsADirectoryError, NotADirectoryError):
-                raise conflicts.missing(self._connection.name, key) from None
+    def _told(self, key: str, error: Exception) -> GpuExtError | None:
+        gone = isinstance(error, (IsADirectoryError, NotADirectoryError))
+        return conflicts.missing(self._connection.name, key) if gone else None
+
+    def _page(self, prefix: str, marker: str | None, limit: int, search: str) -> RawPage:
+        later = [row for row in self._list(prefix, search) if marker is None or row.key > marker]
+        return RawPage(tuple(later[:limit]), later[limit - 1].key if len(later) > limit else None)
+
+    def _describe(self, key: str) -> Entry:
+        return _entry(key, self._info(key))
 
     def _list(self, prefix: str, search: str) -> list[Entry]:
         files, _ = self._file_system()
@@ -95,11 +62,13 @@ class FsspecBackend:
         rows = [_entry(prefix + name[len(below) :], info) for name, info in infos.items() if name.startswith(below)]
         return sorted((row for row in rows if row.name.startswith(search)), key=lambda row: row.key)
 
-    def _range(self, key: str, start: int, stop: int) -> tuple[bytes, str | None]:
+    def _range(self, key: str, version: Version, start: int, stop: int) -> bytes:
         files, _ = self._file_system()
         data: bytes = files.cat_file(self._path(key), start=start, end=stop)
         # Afterwards: whatever was replaced before or during the read has another version by now.
-        return data, _entry(key, self._info(key)).etag
+        if (now := self._describe(key).etag) != version.etag:
+            raise self._changed(key, version, now)
+        return data
 
     def _info(self, key: str) -> dict[str, Any]:
         files, _ = self._file_system()

@@ -16,10 +16,13 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError
+from jupyter_gpu_ext.storage import trust
 from jupyter_gpu_ext.storage.addresses import check_address, check_host
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage.faults import translated
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import last
+from jupyter_gpu_ext.storage.retry import parse_retry_after
+from jupyter_gpu_ext.storage.statuses import from_status
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class HTTPBackend:
     async def head(self, key: str) -> Entry:
         """Return the properties of one object."""
         async with self._asked("HEAD", key, {}) as reply:
-            self._check(key, reply.status, {200})
+            self._check(key, reply, {200})
             size = reply.headers.get("Content-Length")
             return Entry(
                 kind="object",
@@ -92,7 +95,7 @@ class HTTPBackend:
         async with self._asked("GET", key, {"Range": f"bytes=0-{length - 1}"}) as reply:
             if reply.status == 416:
                 return b"", Version(0, _version(reply.headers, "0"))
-            self._check(key, reply.status, {200, 206})
+            self._check(key, reply, {200, 206})
             size = self._total(key, reply, 0)
             data = await _read(reply, min(length, size))
             if len(data) != min(length, size):
@@ -107,7 +110,7 @@ class HTTPBackend:
         async with self._asked("GET", key, headers) as reply:
             if reply.status in (412, 416):
                 raise self._changed(key, version, await self._now(key))
-            self._check(key, reply.status, {200, 206})
+            self._check(key, reply, {200, 206})
             now = _version(reply.headers, str(self._total(key, reply, start)))
             if now != version.etag:
                 raise self._changed(key, version, now)
@@ -175,7 +178,9 @@ class HTTPBackend:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=CheckedResolver(), use_dns_cache=False),
+                connector=aiohttp.TCPConnector(
+                    resolver=CheckedResolver(), use_dns_cache=False, ssl=trust.context(self._connection) or True
+                ),
                 # As stored: a server must not pack what is read by ranges.
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
@@ -185,9 +190,11 @@ class HTTPBackend:
             )
         return self._session
 
-    def _check(self, key: str, status: int, wanted: set[int]) -> None:
-        if status not in wanted:
-            raise from_status(self._connection, key, status, "")
+    def _check(self, key: str, reply: aiohttp.ClientResponse, wanted: set[int]) -> None:
+        if reply.status not in wanted:
+            told = from_status(self._connection, key, reply.status, "")
+            told.retry_after_seconds = parse_retry_after(reply.headers.get("Retry-After"))
+            raise told
 
     def _total(self, key: str, reply: aiohttp.ClientResponse, start: int) -> int:
         if reply.status == 200 and (size := reply.headers.get("Content-Length", "")).isdigit():

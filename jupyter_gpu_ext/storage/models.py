@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,24 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Close the connections that are open."""
+
+
+@runtime_checkable
+class Renewing(Protocol):
+    """A backend whose credential can be asked for again when the service says that it has ended.
+
+    Attributes
+    ----------
+    asked : int
+        How often it was asked for by now.
+    """
+
+    @property
+    def asked(self) -> int:
+        """How often it was asked for by now."""
+
+    def renew(self, asked: int) -> bool:
+        """Drop what was there when `asked` was read; return whether something else can be had."""
 
 
 class Upload(Protocol):

@@ -20,9 +20,11 @@ CONNECT_SECONDS = 10
 STALL_SECONDS = 15
 
 
-def client_options(endpoint: str) -> dict[str, Any]:
-    """Return obstore's options for connections to an address."""
+def client_options(endpoint: str, certificates: bytes | None = None) -> dict[str, Any]:
+    """Return obstore's options for connections to an address, whose server may show these certificates."""
+    trusted = {} if certificates is None else {"root_certificate": certificates}
     return {
+        **trusted,
         "allow_http": endpoint.startswith("http://"),
         "connect_timeout": f"{CONNECT_SECONDS}s",
         "read_timeout": f"{STALL_SECONDS}s",

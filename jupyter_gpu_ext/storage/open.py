@@ -23,7 +23,8 @@ def open(url: str | os.PathLike[str], mode: str = "rb", **options: Any) -> IO[An
         'rb' reads one version of the object; 'wb' replaces it and 'xb' makes a new one, when the file is closed
         and not before. An exception inside `with` leaves what was there. 'r', 'w' and 'x' are text.
     **options
-        `encoding`, `errors`, `newline` of text; `block_size`: bytes read ahead.
+        `encoding`, `errors`, `newline` of text; `block_size`: bytes read ahead; `resume_id`: the upload that a
+        credential's end interrupted, whose same bytes are written again and only sent where they are missing.
 
     Raises
     ------

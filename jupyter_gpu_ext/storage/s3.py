@@ -11,6 +11,7 @@ from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
 from jupyter_gpu_ext.storage.names import REWRITTEN, folded, last, object_place, place, quoted, unaddressable
 from jupyter_gpu_ext.storage.s3_client import S3Clients, s3_translated
+from jupyter_gpu_ext.storage.s3_share import S3Sharing
 from jupyter_gpu_ext.storage.s3_writing import S3Writing
 from jupyter_gpu_ext.text import printable
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 
-class S3Backend(S3Writing):
+class S3Backend(S3Sharing, S3Writing):
     """The objects below `s3://bucket/prefix`, or the buckets of an identity.
 
     Parameters
@@ -104,6 +105,15 @@ class S3Backend(S3Writing):
         reply = await client.get_object(Bucket=bucket, Key=path, Range=f"bytes={start}-{stop - 1}", **condition)
         async with reply["Body"] as body:
             return await body.read(), reply
+
+    @property
+    def asked(self) -> int:
+        """How often credentials were looked for."""
+        return self._clients.asked
+
+    def renew(self, asked: int) -> bool:
+        """Look for credentials anew: see `S3Clients.renew`."""
+        return self._clients.renew(asked)
 
     async def close(self) -> None:
         """Close both clients."""

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NoCredentialError, NotInstalledError, UnreachableError
-from jupyter_gpu_ext.storage.faults import from_status, translated
+from jupyter_gpu_ext.storage import trust
+from jupyter_gpu_ext.storage.faults import asked_seconds, translated
 from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.object_ranges import CONNECT_SECONDS, STALL_SECONDS, client_options, retry_config
+from jupyter_gpu_ext.storage.statuses import from_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,14 +44,19 @@ class S3Clients:
         self._client: Any = None
         self._session: Any = None
         self._stores: dict[str, S3Store] = {}
+        self.asked = 0
 
     async def client(self) -> Any:
         """Return botocore's client, which lists, describes, writes and removes."""
         if self._client is None:
+            from botocore.handlers import add_expect_header
+
             context = self._sessions().create_client("s3", **self._options())
             self._client = await self._open.enter_async_context(context)
             # Only now it has imported what it signs and sends with.
             hush("aiobotocore", "botocore")
+            # aiohttp would wait without end where a proxy passes no "100 Continue" on.
+            self._client.meta.events.unregister("before-call.s3", add_expect_header)
         return self._client
 
     async def store(self, bucket: str) -> S3Store:
@@ -57,6 +64,18 @@ class S3Clients:
         if bucket not in self._stores:
             self._stores[bucket] = await self._open_store(bucket)
         return self._stores[bucket]
+
+    def renew(self, asked: int) -> bool:
+        """Look for credentials anew, as after `aws sso login`; return whether there may be others.
+
+        botocore renews what has an end by itself; what came from a file it reads once.
+        """
+        if self._secret is not None or self._connection.credential == "anonymous":
+            return False
+        if self.asked == asked:
+            self._client = self._session = None
+            self._stores.clear()
+        return True
 
     async def close(self) -> None:
         """Close the connections that are open."""
@@ -82,6 +101,7 @@ class S3Clients:
                     )
                 session.set_credentials(*_keys(self._secret))
             self._session = session
+            self.asked += 1
         return self._session
 
     def _options(self) -> dict[str, Any]:
@@ -89,9 +109,11 @@ class S3Clients:
         from botocore import UNSIGNED
 
         endpoint = self._connection.endpoint
-        settings: dict[str, Any] = {"signature_version": UNSIGNED} if self._connection.credential == "anonymous" else {}
+        # Said, for links: their signature would be of the second version, which ends in other fields.
+        signature = UNSIGNED if self._connection.credential == "anonymous" else "s3v4"
         return {
             "endpoint_url": endpoint or None,
+            "verify": str(trust.certificates(self._connection) or "") or None,
             "region_name": self._connection.region or ("us-east-1" if endpoint else None),
             "config": AioConfig(
                 connect_timeout=CONNECT_SECONDS,
@@ -103,7 +125,7 @@ class S3Clients:
                 # Our uploads send an MD5 a part, which every S3 checks.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                **settings,
+                signature_version=signature,
             ),
         }
 
@@ -119,7 +141,7 @@ class S3Clients:
         endpoint = str((await self.client()).meta.endpoint_url)
         if not _AWS.search(endpoint):
             access["endpoint"] = endpoint
-        options: Any = client_options(endpoint)
+        options: Any = client_options(endpoint, trust.pem(self._connection))
         retries: Any = retry_config()
         region = await self._region(bucket)
         return S3Store(bucket, region=region, client_options=options, retry_config=retries, **access)
@@ -138,11 +160,27 @@ class S3Clients:
         headers = reply["ResponseMetadata"].get("HTTPHeaders", {})
         return str(headers.get("x-amz-bucket-region") or client.meta.region_name or "us-east-1")
 
-    async def _credentials(self) -> Any:
+    async def session_end(self) -> datetime | None:
+        """Return when what is signed now ends with its session, UTC; the last moment of all for lasting keys.
+
+        None is for the keys of a session whose end nobody says.
+        """
+        found = await self._found()
+        frozen = await found.get_frozen_credentials()
+        if frozen.token is None:
+            return datetime.max.replace(tzinfo=UTC)
+        # botocore gives it no public name.
+        end = getattr(found, "_expiry_time", None)
+        return end.astimezone(UTC) if isinstance(end, datetime) else None
+
+    async def _found(self) -> Any:
         found = await self._sessions().get_credentials()
         if found is None:
             raise NoCredentialError(f"Connection {self._connection.name!r} finds no AWS credentials.", hint=_HINT)
-        frozen = await found.get_frozen_credentials()
+        return found
+
+    async def _credentials(self) -> Any:
+        frozen = await (await self._found()).get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key,
             "secret_access_key": frozen.secret_key,
@@ -174,7 +212,9 @@ def _fault(connection: Connection, key: str, error: Exception) -> Exception | No
     if isinstance(error, exceptions.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         code = str(error.response.get("Error", {}).get("Code", ""))
-        return from_status(connection, key, int(status), "" if code.isdigit() else code)
+        told = from_status(connection, key, int(status), "" if code.isdigit() else code)
+        told.retry_after_seconds = asked_seconds(error)
+        return told
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return NoCredentialError(f"Connection {connection.name!r} finds no AWS credentials.", hint=_HINT)
     if isinstance(error, (exceptions.ProfileNotFound, exceptions.ConfigParseError)):
@@ -184,7 +224,8 @@ def _fault(connection: Connection, key: str, error: Exception) -> Exception | No
         )
     if isinstance(error, (exceptions.TokenRetrievalError, exceptions.SSOError, exceptions.CredentialRetrievalError)):
         return NoCredentialError(f"Connection {connection.name!r} gets no AWS credentials.", hint=_HINT)
-    if isinstance(error, exceptions.ConnectionError) and "Timeout" not in type(error).__name__:
+    odd = isinstance(error, exceptions.SSLError) or "Timeout" in type(error).__name__
+    if isinstance(error, exceptions.ConnectionError) and not odd:
         return UnreachableError(
             f"{connection.path or connection.root} cannot be reached.",
             hint=f"Check endpoint and region of connection {connection.name!r}, and the network or proxy.",

@@ -36,6 +36,8 @@ class S3Upload:
     ----------
     place : tuple of str
         The key below the connection, the bucket, the key in the bucket.
+    client : callable
+        Gives botocore's client: another one when the credentials were renewed.
     expected : str or None
         The ETag that the commit must find; None for no object.
     """
@@ -43,7 +45,7 @@ class S3Upload:
     def __init__(
         self,
         connection: Connection,
-        client: Any,
+        client: Callable[[], Awaitable[Any]],
         place: tuple[str, str, str],
         *,
         size_bytes: int | None,
@@ -85,7 +87,8 @@ class S3Upload:
             self._parts = await self._listed()
         elif not self._is_small:
             with s3_translated(self._connection, self._key):
-                reply = await self._client.create_multipart_upload(**self._target, Metadata={UPLOAD_MARK: self._mark})
+                client = await self._client()
+                reply = await client.create_multipart_upload(**self._target, Metadata={UPLOAD_MARK: self._mark})
             self._upload = reply["UploadId"]
 
     async def put(self, index: int, data: bytes | memoryview) -> None:
@@ -97,7 +100,7 @@ class S3Upload:
             return
         digest = await asyncio.to_thread(_md5, data)
         with self._translated():
-            reply = await self._client.upload_part(
+            reply = await (await self._client()).upload_part(
                 **self._target, UploadId=self._upload, PartNumber=index + 1, Body=bytes(data), ContentMD5=digest
             )
         self._parts[index] = (reply["ETag"], len(data))
@@ -127,18 +130,18 @@ class S3Upload:
         if self._upload != _WHOLE:
             try:
                 with s3_translated(self._connection, self._key):
-                    await self._client.abort_multipart_upload(**self._target, UploadId=self._upload)
+                    await (await self._client()).abort_multipart_upload(**self._target, UploadId=self._upload)
             except NotFoundError:
                 return
 
     async def _complete(self) -> None:
         parts = [{"PartNumber": index + 1, "ETag": self._parts[index][0]} for index in sorted(self._parts)]
-        await self._client.complete_multipart_upload(
+        await (await self._client()).complete_multipart_upload(
             **self._target, UploadId=self._upload, MultipartUpload={"Parts": parts}, **condition(self._expected)
         )
 
     async def _put_whole(self, metadata: Mapping[str, str]) -> None:
-        await self._client.put_object(
+        await (await self._client()).put_object(
             **self._target,
             Body=self._block,
             ContentMD5=_md5(self._block),
@@ -147,12 +150,12 @@ class S3Upload:
         )
         # A stream of unknown length that ended at once: S3 completes no upload without parts.
         if self._upload != _WHOLE:
-            await self._client.abort_multipart_upload(**self._target, UploadId=self._upload)
+            await (await self._client()).abort_multipart_upload(**self._target, UploadId=self._upload)
 
     async def _is_ours(self) -> bool:
         try:
             with s3_translated(self._connection, self._key):
-                reply = await self._client.head_object(**self._target)
+                reply = await (await self._client()).head_object(**self._target)
         except GpuExtError:
             return False
         return bool(reply.get("Metadata", {}).get(UPLOAD_MARK) == self._mark)
@@ -162,7 +165,7 @@ class S3Upload:
             return {}
         found = {}
         with self._translated():
-            pages = self._client.get_paginator("list_parts").paginate(**self._target, UploadId=self._upload)
+            pages = (await self._client()).get_paginator("list_parts").paginate(**self._target, UploadId=self._upload)
             async for page in pages:
                 found.update({part["PartNumber"] - 1: (part["ETag"], part["Size"]) for part in page.get("Parts", [])})
         return found

@@ -43,7 +43,7 @@ class S3Writing:
         conflicts.check_target(key)
         upload = S3Upload(
             self._connection,
-            await self._opened(key),
+            lambda: self._opened(key),
             (key, *self._object(key)),
             size_bytes=size_bytes,
             expected=await self._expected(key, overwrite=overwrite),

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from jupyter_gpu_ext.errors import GpuExtError, NotFoundError, StorageTimeoutError, ThrottledError
+from jupyter_gpu_ext.errors import (
+    DeniedError,
+    ExpiredError,
+    GpuExtError,
+    NoCredentialError,
+    NotFoundError,
+    StorageTimeoutError,
+    ThrottledError,
+    UnauthenticatedError,
+)
+from jupyter_gpu_ext.storage.models import Renewing
 from jupyter_gpu_ext.storage.retry import REMOTE, TRANSIENT, Schedule, Tally, patiently
 from jupyter_gpu_ext.storage.steady_upload import SteadyUpload
 
@@ -30,12 +40,21 @@ class Steady:
         Its clients' own retries are off, so that budgets do not multiply.
     limiter : Limiter
         The account's.
+    ended : callable
+        Returns the error of a credential that has ended by now, None while it counts.
     """
 
-    def __init__(self, inner: Backend, limiter: Limiter, schedule: Schedule = REMOTE) -> None:
+    def __init__(
+        self,
+        inner: Backend,
+        limiter: Limiter,
+        schedule: Schedule = REMOTE,
+        ended: Callable[[], ExpiredError | None] = lambda: None,
+    ) -> None:
         self.inner = inner
         self.limiter = limiter
         self._schedule = schedule
+        self._ended = ended
 
     async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
         """Return one page of the folder `prefix`."""
@@ -114,8 +133,29 @@ class Steady:
         tally: Tally | None = None,
         transient: tuple[type[GpuExtError], ...] = TRANSIENT,
     ) -> T:
-        """Await `attempt` at this account's pace, again where that may help."""
-        return await patiently(attempt, limiter=self.limiter, schedule=self._schedule, tally=tally, transient=transient)
+        """Await `attempt` at this account's pace, again where that may help; with a new token where the old has ended.
+
+        Raises
+        ------
+        ExpiredError
+            When the credential has ended and there is no other.
+        """
+        asked = self.inner.asked if isinstance(self.inner, Renewing) else 0
+        options: Any = {"schedule": self._schedule, "tally": tally, "transient": transient}
+        try:
+            return await patiently(attempt, limiter=self.limiter, **options)
+        except NoCredentialError:
+            raise
+        except DeniedError as error:
+            # The service's own words may be any refusal's.
+            if (told := self._ended()) is not None:
+                raise told from None
+            if not isinstance(error, (ExpiredError, UnauthenticatedError)) or not self._renewed(asked):
+                raise
+        return await patiently(attempt, limiter=self.limiter, **options)
+
+    def _renewed(self, asked: int) -> bool:
+        return isinstance(self.inner, Renewing) and self.inner.renew(asked)
 
     async def _small(self, call: Callable[[], Awaitable[T]], tally: Tally | None = None) -> T:
         async def attempt() -> T:

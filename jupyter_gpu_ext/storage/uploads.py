@@ -14,6 +14,7 @@ from jupyter_gpu_ext.storage.url import check_key
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.models import Entry, Upload
+    from jupyter_gpu_ext.storage.steady import Steady
 
 _MOST_SESSIONS = 64
 _IDLE_SECONDS = 24 * 3600
@@ -21,12 +22,18 @@ _IDLE_SECONDS = 24 * 3600
 
 @dataclass(slots=True)
 class Session:
-    """One object being uploaded by a browser."""
+    """One object being uploaded by a browser.
 
+    Attributes
+    ----------
+    target : tuple
+        The connection's name, the key, and whether what is there may be replaced.
+    """
+
+    backend: Steady
+    target: tuple[str, str, bool]
     upload: Upload
     size_bytes: int
-    # What was asked for when it was opened: connection, key, overwrite.
-    target: tuple[str, str, bool]
     used_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -54,6 +61,7 @@ class Uploads:
         if (known := self._sessions.get(resume_id)) is not None:
             if (known.target, known.size_bytes) != (target, size_bytes):
                 raise BadRequestError("This upload was begun for another object.", hint="Start a new one.")
+            await self._go_on(known)
             return resume_id, known
         check_key(key)
         if size_bytes < 0 or not key or key.endswith("/"):
@@ -62,7 +70,7 @@ class Uploads:
         found = writable(connections.load().find(connection))
         upload = await found.begin(key, overwrite=overwrite, size_bytes=size_bytes)
         identity = uuid4().hex
-        self._sessions[identity] = Session(upload, size_bytes, target)
+        self._sessions[identity] = Session(found, target, upload, size_bytes)
         return identity, self._sessions[identity]
 
     def find(self, identity: str) -> Session:
@@ -104,6 +112,16 @@ class Uploads:
         session = self.find(identity)
         del self._sessions[identity]
         await session.upload.abort()
+
+    async def _go_on(self, session: Session) -> None:
+        # A new secret is a new backend; the old one's uploads still ask with the old secret.
+        name, key, overwrite = session.target
+        now = writable(connections.load().find(name))
+        if now is not session.backend:
+            session.upload = await now.begin(
+                key, overwrite=overwrite, size_bytes=session.size_bytes, upload_id=session.upload.id
+            )
+            session.backend = now
 
     async def _make_room(self) -> None:
         now = time.monotonic()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.errors import BadRequestError, ExpiredError
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import resolve, writable
@@ -64,8 +64,10 @@ class Writer:
 
         Raises
         ------
+        ExpiredError
+            When the credential has ended; the blocks that were sent stay, and `id` finds them again.
         GpuExtError
-            The first fault of any block; the upload is given up.
+            Any other fault of a block; the upload is given up.
         """
         self._check_open()
         left = memoryview(data).cast("B")
@@ -77,8 +79,8 @@ class Writer:
                 left = left[room:]
                 if len(self._block) == self._upload.block_bytes:
                     await self._send()
-        except BaseException:
-            await asyncio.shield(self.abort())
+        except BaseException as error:
+            await asyncio.shield(self._stop(error))
             raise
 
     async def commit(self) -> Entry:
@@ -97,8 +99,8 @@ class Writer:
                 await asyncio.wait(self._sending)
             self._raise_fault()
             entry = await self._upload.commit(metadata={SHA256: self._digest.hexdigest()})
-        except BaseException:
-            await asyncio.shield(self.abort())
+        except BaseException as error:
+            await asyncio.shield(self._stop(error))
             raise
         self._ended = "committed"
         return entry
@@ -107,11 +109,22 @@ class Writer:
         """Give up: what the object was before, it stays."""
         if self._ended:
             return
-        self._ended = "given up"
+        await self._halt("given up")
+        await self._upload.abort()
+
+    async def _stop(self, error: BaseException) -> None:
+        if not isinstance(error, ExpiredError):
+            await self.abort()
+        elif not self._ended:
+            # What the provider has, it keeps: whoever renews the credential goes on from there.
+            await self._halt("interrupted")
+            error.hint += f" What was sent is kept: resume_id={self.id!r} goes on with it."
+
+    async def _halt(self, how: str) -> None:
+        self._ended = how
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
-        await self._upload.abort()
 
     async def _send(self) -> None:
         block, self._block = self._block, bytearray()

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.conftest import Azurite, running_azurite
 from tests.server.live import environment
+from tests.storage import tls
 from tests.storage.clouds import new_bucket, new_gcs_bucket, running_gcs, running_moto
+from tests.storage.identities import ISSUER
 from tests.storage.signed import signature
-from tests.storage.test_azure_access import ISSUER, new_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -218,14 +219,15 @@ def _gcs(port: int, tokens: str, access: str) -> Canary:
 @contextmanager
 def running_six(folder: Path) -> Iterator[Six]:
     """Start what holds the objects, and plant the secrets."""
-    certificate = new_certificate(folder)
+    shown = tls.make(folder)
+    certificate = shown.authority
     keys = {"canaryone": _key(), "canarytwo": _key()}
     accounts = ";".join(f"{name}:{key}" for name, key in keys.items())
-    tls = ["--oauth", "basic", "--cert", str(certificate), "--key", str(certificate.with_name("key.pem"))]
+    secured = ["--oauth", "basic", "--cert", str(shown.server), "--key", str(shown.key)]
     access = "ya29." + _text(60)
     with ExitStack() as open_:
         with environment(AZURITE_ACCOUNTS=accounts):
-            azurite = open_.enter_context(running_azurite(*tls))
+            azurite = open_.enter_context(running_azurite(*secured))
         moto, gcs = open_.enter_context(running_moto()), open_.enter_context(running_gcs())
         tokens = open_.enter_context(_google_tokens(access))
         made, link = _azure(azurite, certificate, keys)

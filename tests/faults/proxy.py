@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 _PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
@@ -29,7 +30,7 @@ _BOMB = (
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to an answer; `value` is the status, the header's value, the place or the pace."""
+    """What is done to an answer; `value` is the status, its body, the header's value, the place or the pace."""
 
     kind: str
     value: Any = None
@@ -74,6 +75,9 @@ class FaultProxy:
     seed: int = 0
     drawn: tuple[Fault, ...] = ()
     rate: float = 0.0
+    host: str = ""
+    front: ssl.SSLContext | None = None
+    back: ssl.SSLContext | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     client_gone: threading.Event = field(default_factory=threading.Event)
@@ -101,7 +105,7 @@ class FaultProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
-            while (request := await _read(reader)) is not None:
+            while (request := await _read(reader, leave=writer)) is not None:
                 fault = self.pick(request)
                 answer = _made_up(fault) if fault else None
                 if answer is None:
@@ -112,8 +116,10 @@ class FaultProxy:
             writer.close()
 
     async def _forward(self, request: Message) -> Message:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.behind)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.behind, ssl=self.back)
         request.set("Connection", "close")
+        if self.host:
+            request.set("Host", self.host)
         writer.write(request.head(len(request.body) if request.body or request.header("Content-Length") else None))
         writer.write(request.body)
         answer = await _read(reader, bodiless=request.line.startswith("HEAD"))
@@ -173,6 +179,9 @@ def _made_up(fault: Fault) -> Message | None:
     match fault.kind:
         case "status":
             return Message(f"HTTP/1.1 {fault.value} Broken", list(fault.headers), b"")
+        case "reply":
+            status, body = fault.value
+            return Message(f"HTTP/1.1 {status} Refused", list(fault.headers), body)
         case "page":
             return Message("HTTP/1.1 200 OK", [("Content-Type", "text/html")], _PAGE)
         case "redirect":
@@ -203,13 +212,18 @@ def _change(answer: Message, fault: Fault, draw: random.Random) -> None:
             answer.body = answer.body[: len(answer.body) // 2]
 
 
-async def _read(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Message | None:
+async def _read(
+    reader: asyncio.StreamReader, *, bodiless: bool = False, leave: asyncio.StreamWriter | None = None
+) -> Message | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     line, *rest = head[:-4].split("\r\n")
     message = Message(line, [(name, value.strip()) for name, _, value in (one.partition(":") for one in rest)], b"")
+    if leave is not None and message.header("Expect"):
+        leave.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        message.headers = [pair for pair in message.headers if pair[0].lower() != "expect"]
     if bodiless or " 204 " in line or " 304 " in line:
         return message
     if "chunked" in message.header("Transfer-Encoding").lower():
@@ -227,7 +241,7 @@ async def _read(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Mess
 def fault_proxy(behind: int, *rules: Rule, **options: Any) -> Iterator[FaultProxy]:
     """Run a proxy on a thread of its own for the length of a block."""
     proxy, loop = FaultProxy(behind, list(rules), **options), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 26))
+    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=1 << 26, ssl=proxy.front))
     proxy.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

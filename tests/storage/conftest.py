@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import AZURITE_KEY, KEY_VARIABLE, Azurite, azure_fields, write_connections
+from tests.conftest import AZURITE_KEY, KEY_VARIABLE, Azurite, azure_fields, running_azurite, write_connections
+from tests.storage import tls
 from tests.storage.clouds import S3_KEYS, gcs_fields, new_bucket, new_gcs_bucket, running_gcs, running_moto, s3_fields
+from tests.storage.identities import TokenService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.conftest import Azurite
     from tests.storage.clouds import GCSStore, S3Store
 
 
@@ -74,3 +77,33 @@ def stores(
     fields = {**light, "blobs": blobs, "bucket": s3_fields(s3_store)}
     write_connections(tmp_path / "connections.toml", **fields)
     return fields
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tls.Certificates:
+    """An authority that nobody knows, and the certificate that it gave 127.0.0.1."""
+    return tls.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def certificate(certificates: tls.Certificates) -> Path:
+    """The authority's own certificate: what a client must be told to trust."""
+    return certificates.authority
+
+
+@pytest.fixture(scope="session")
+def guarded(certificates: tls.Certificates) -> Iterator[Azurite]:
+    """An Azurite that takes tokens, over TLS."""
+    shown = ["--cert", str(certificates.server), "--key", str(certificates.key)]
+    with running_azurite("--oauth", "basic", *shown) as running:
+        yield running
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenService]:
+    running = TokenService()
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{running.server.server_port}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "h")
+    yield running
+    running.server.shutdown()
+    running.server.server_close()

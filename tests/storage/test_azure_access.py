@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import base64
 import datetime
-import http.server
-import ipaddress
-import json
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from azure.storage.blob import BlobServiceClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
@@ -24,133 +16,33 @@ from jupyter_gpu_ext.storage import azure_access, connections, credentials
 from jupyter_gpu_ext.storage.azure_access import Tokens
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
-from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, Azurite, running_azurite, write_connections
+from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, Azurite, write_connections
+from tests.storage.identities import token
 from tests.storage.signed import account_token, container_link
 from tests.storage.test_addresses import canary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from azure.core.credentials import AccessToken
 
+    from tests.storage.identities import TokenService
+
 WRONG_KEY = base64.b64encode(bytes(64)).decode()
-ISSUER = "https://sts.windows.net/ab1f708d-50f6-404c-a006-d71b2ac7a606/"
-MACHINE = "/subscriptions/1/resourcegroups/rg/providers/Microsoft.Compute/virtualMachines/vm-gpu01"
-
-
-def new_certificate(folder: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that only it vouches for, with its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    )
-    return folder / "cert.pem"
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return new_certificate(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def guarded(certificate: Path) -> Iterator[Azurite]:
-    """An Azurite that takes tokens, over TLS."""
-    tls = ["--cert", str(certificate), "--key", str(certificate.with_name("key.pem"))]
-    with running_azurite("--oauth", "basic", *tls) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def container(guarded: Azurite, certificate: Path) -> str:
-    service = BlobServiceClient(address(guarded), credential=AZURITE_KEY, connection_verify=str(certificate))
+    service = BlobServiceClient(guarded.secure, credential=AZURITE_KEY, connection_verify=str(certificate))
     made = service.create_container("models")
     made.upload_blob("x.pt", b"0123456789")
     made.upload_blob("a//b", b"by the SDK")
     return "models"
 
 
-def address(azurite: Azurite) -> str:
-    return azurite.endpoint.replace("http://", "https://")
-
-
-def token(lasts: float = 3600, **claims: object) -> str:
-    """Return an unsigned web token of the form that Azure's have."""
-    now = int(time.time())
-    said = {
-        "aud": "https://storage.azure.com",
-        "iss": ISSUER,
-        "nbf": now - 60,
-        "iat": now - 60,
-        "exp": now + int(lasts),
-        **claims,
-    }
-    parts = ({"alg": "none", "typ": "JWT"}, said, {"signature": "none"})
-    return ".".join(base64.urlsafe_b64encode(json.dumps(one).encode()).decode().rstrip("=") for one in parts)
-
-
-class TokenService:
-    """A managed identity's endpoint, as App Service has it; counts what it gives."""
-
-    def __init__(self) -> None:
-        self.given = 0
-        self.lasts = 3600.0
-        self.issuer = ISSUER
-        outer = self
-
-        class Answer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.given += 1
-                end = int(time.time() + outer.lasts)
-                body = json.dumps(
-                    {
-                        "access_token": token(outer.lasts, iss=outer.issuer, xms_mirid=MACHINE, appid="a1"),
-                        "expires_on": str(end),
-                        "resource": "https://storage.azure.com",
-                        "token_type": "Bearer",
-                    }
-                ).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[TokenService]:
-    running = TokenService()
-    monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{running.server.server_port}/msi/token")
-    monkeypatch.setenv("IDENTITY_HEADER", "h")
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
-
-
 def write(tmp_path: Path, azurite: Azurite, name: str, **fields: object) -> None:
     """Write a connection of its own name: what was opened under a name stays open for the process."""
-    usual = {"root": "az://models", "endpoint": address(azurite)}
+    usual = {"root": "az://models", "endpoint": azurite.secure}
     write_connections(tmp_path / "connections.toml", **{name: {**usual, **fields}})
 
 

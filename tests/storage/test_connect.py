@@ -9,23 +9,18 @@ import logging
 import pickle
 import socket
 import stat
-import threading
 import tomllib
 import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
 from jupyter_gpu_ext.errors import GpuExtError
-from jupyter_gpu_ext.storage import addresses, connections, connections_file, trial
+from jupyter_gpu_ext.storage import addresses, connections_file, trial
 from jupyter_gpu_ext.storage.connect import try_link
-from jupyter_gpu_ext.storage.credentials import Secret
-from jupyter_gpu_ext.storage.found import found
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, Azurite
@@ -329,138 +324,3 @@ def test_nothing_shows_the_secret(
     assert {path.name for path in secrets.iterdir()} == {"by-link", "by-key"}
     for one in shown:
         assert_clean(one, AZURITE_KEY, signature(link), "d3Jvbmcga2V5IHdyb25nIGtleSB3cm9uZyBrZXk=")
-
-
-# What the file may look like before.
-FILES = [
-    "",
-    "# only a comment",
-    '[connections.disk]\nroot = "/mnt"',
-    '# top\n\n[connections.disk] # here\n  root = "/mnt" # the disk\n\n# of the next\n[other]\nx = 1\n',
-    '[connections."disk"]\nroot = """/m\\\nnt"""\n\n\n',
-    '[ connections . disk ]\r\nroot = "/mnt"\r\n',
-    '[[list]]\nx = "[connections.weights]"\n',
-]
-
-
-@pytest.mark.parametrize("text", FILES)
-def test_the_file_keeps_what_stands_in_it(file: Path, text: str) -> None:
-    file.write_bytes(text.encode())
-    file.chmod(0o640)
-    connections_file.add(file, "weights", {"root": "/data", "read_only": True}, Secret("s3cret"))
-    assert file.read_bytes().decode().startswith(text)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert connections.load().find("weights").root == "/data"
-    connections_file.remove(file, "weights")
-    assert tomllib.loads(file.read_bytes().decode()) == tomllib.loads(text)
-    assert file.read_bytes().decode().rstrip() == text.rstrip()
-
-
-OTHER_FORMS = [
-    'connections = {disk = {root = "/mnt"}}\n',
-    "connections = 1\n",
-    "[broken",
-    '[connections]\ndisk = {root = "/"}\nweights.root = "/"\n',
-]
-
-
-@pytest.mark.parametrize("text", OTHER_FORMS)
-def test_a_file_of_another_form_is_left_as_it_is(file: Path, text: str) -> None:
-    file.write_text(text)
-    with pytest.raises((errors.BadRequestError, errors.ExistsError)):
-        connections_file.add(file, "weights", {"root": "/data"}, Secret("s3cret"))
-    assert file.read_text() == text
-    with pytest.raises(GpuExtError):
-        connections_file.remove(file, "weights")
-    assert file.read_text() == text
-    assert not list((file.parent).rglob("weights"))
-
-
-def test_a_table_is_removed_between_its_neighbours(file: Path) -> None:
-    file.write_text(
-        '[connections.aa]\nroot = "/a"\n\n# about bb\n[connections.bb]\nroot = "/b"\n# still bb\n\n'
-        '# about cc\n[connections.cc]\nroot = "/c"\n'
-    )
-    connections_file.remove(file, "bb")
-    assert "# about cc\n[connections.cc]" in file.read_text()
-    assert list(connections.load().connections) == ["aa", "cc"]
-
-
-NAMES = st.from_regex(r"[a-z][a-z0-9-]{1,8}", fullmatch=True).filter(connections.is_name)
-ROOTS = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=20).map(lambda text: f"/{text}")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from("+-"), NAMES, ROOTS), max_size=8))
-def test_the_file_says_what_was_done_to_it(file: Path, steps: list[tuple[str, str, str]]) -> None:
-    file.unlink(missing_ok=True)
-    expected: dict[str, str] = {}
-    for act, name, root in steps:
-        if act == "+" and name not in expected:
-            connections_file.add(file, name, {"root": root}, None)
-            expected[name] = root
-        elif act == "-" and name in expected:
-            connections_file.remove(file, name)
-            del expected[name]
-    found_roots = {name: one.root for name, one in connections.load().connections.items()}
-    assert found_roots == expected
-
-
-def test_writers_at_once_lose_nothing(file: Path) -> None:
-    names = [f"disk-{number}" for number in range(12)]
-    threads = [
-        threading.Thread(target=connections_file.add, args=(file, name, {"root": "/mnt"}, None)) for name in names
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(connections.load().connections) == sorted(names)
-    assert [path.name for path in file.parent.iterdir()] == [file.name], "no scratch file is left"
-
-
-def test_a_link_to_the_file_stays_one(tmp_path: Path, file: Path) -> None:
-    (tmp_path / "dotfiles").mkdir()
-    file.symlink_to(tmp_path / "dotfiles" / "mine.toml")
-    connections_file.add(file, "disk", {"root": "/mnt"}, None)
-    assert file.is_symlink()
-    assert connections.load().find("disk").root == "/mnt"
-
-
-def test_what_this_machine_has_is_offered(tmp_path: Path) -> None:
-    home, root = tmp_path / "home", tmp_path / "root"
-    for path, text in {
-        home / ".azure/azureProfile.json": '\ufeff{"subscriptions": [{"user": {"name": "anna@example.org"}}]}',
-        home / ".aws/config": "[default]\nregion=eu-west-1\n[profile lab]\nrole_arn=x\n[sso-session s]\n",
-        home / ".aws/credentials": "[default]\naws_access_key_id=AKIASECRET\naws_secret_access_key=s3cr3t\n[old]\n",
-        root / "proc/mounts": (
-            "proc /proc proc rw 0 0\nblobfuse2 /mnt/my\\040data fuse.blobfuse2 ro 0 0\nfiler:/x /mnt/nfs nfs4 rw 0 0\n"
-            "/dev/sda1 / ext4 rw 0 0\nbad line\n"
-        ),
-        root / "sys/class/dmi/id/chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77\n",
-    }.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    offered = found(home, root=root, environ={"AZURE_STORAGE_ACCOUNT": "mystorage"})
-    assert [(one.label, one.link) for one in offered] == [
-        ("az login", ""),
-        ("managed identity", ""),
-        ("AZURE_STORAGE_ACCOUNT", "az://"),
-        ("AWS", "s3://"),
-        ("mounted folder", "/mnt/my data"),
-        ("mounted folder", "/mnt/nfs"),
-    ]
-    assert "anna@example.org" in offered[0].detail
-    assert "3 profiles: default, lab, old" in offered[3].detail
-    assert "AKIA" not in repr(offered)
-    assert "s3cr3t" not in repr(offered)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"subscriptions": 1}', '{"subscriptions": [{"user": null}]}', "[a\n[b"]
-)
-def test_files_of_another_form_offer_nothing(tmp_path: Path, text: str) -> None:
-    for name in (".azure/azureProfile.json", ".aws/config", ".aws/credentials"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert found(tmp_path, root=tmp_path, environ={}) == ()

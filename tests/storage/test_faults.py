@@ -13,9 +13,10 @@ import pytest
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
 from jupyter_gpu_ext.storage.connections import Connection
-from jupyter_gpu_ext.storage.faults import fault, from_status, translated
+from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
+from jupyter_gpu_ext.storage.statuses import from_status
 from tests.conftest import AZURITE_KEY, KEY_VARIABLE, Azurite, azure_fields, free_port, write_connections
 from tests.storage.servers import endpoint
 

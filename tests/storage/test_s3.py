@@ -286,3 +286,13 @@ def test_extra_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(NotInstalledError, match="needs") as caught:
         jg.ls("far://")
     assert "pip install 'jupyter_gpu_ext[" in caught.value.hint
+
+
+def test_a_block_waits_for_no_leave_to_be_sent(s3_store: S3Store, tmp_path: Path) -> None:
+    """A proxy between need not pass "100 Continue" on; a client that asks for it would wait for ever."""
+    with recorder(s3_store.port) as wire:
+        write_connections(tmp_path / "connections.toml", bucket=s3_fields(s3_store, wire.port))
+        with jg.open("bucket://x.bin", "wb") as file:
+            file.write(bytes(1 << 20))
+        assert sum(line.startswith("PUT ") for line in wire.requests) == 1
+        assert b"expect:" not in bytes(wire.sent).lower()
