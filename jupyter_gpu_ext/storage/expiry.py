@@ -49,8 +49,7 @@ def _cure(connection: Connection, what: str) -> str:
         return _CURES[connection.credential].format(place=redact(connection.secret))
     if connection.kind == "gs":
         return "Run `gcloud auth application-default login`"
-    # A new link to the same place takes the old name over.
-    return f"Ask for a new {what}, connect it"
+    return f"Ask for a new {what}, give it to `%blob connect --name {connection.name} --renew`"
 
 
 def ended(connection: Connection, secret: Secret | None) -> ExpiredError | None:

@@ -238,7 +238,7 @@ def test_a_link_that_ends_keeps_what_was_sent(azurite: Azurite, held: tuple[Held
     holder.hold.set()
     with pytest.raises(errors.ExpiredError, match=r"The link behind ending expired at \d\d:\d\d UTC") as refused:
         LOOP.run(reader.read(5_000_000, 5_000_100))
-    assert "Ask for a new link, connect it" in refused.value.hint
+    assert "Ask for a new link, give it to `%blob connect --name ending --renew`" in refused.value.hint
     holder.hold.clear()
     with pytest.raises(errors.ExpiredError) as refused:
         LOOP.run(finish(writer, sent[BLOCK:]))
