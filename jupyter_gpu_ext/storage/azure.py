@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import azure_folders, object_ranges
 from jupyter_gpu_ext.storage.azure_access import Access
+from jupyter_gpu_ext.storage.azure_transport import transport
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
@@ -208,13 +209,17 @@ class AzureBackend(AzureWriting):
     def _open_client(self) -> BlobServiceClient:
         from azure.storage.blob.aio import BlobServiceClient
 
+        # Says what is wrong with the file, where there is something.
+        self._access.certificates()
         return BlobServiceClient(
             self._access.endpoint,
             credential=self._access.sdk(),
-            connection_verify=self._access.verify() or True,
+            transport=transport(
+                self._access.verify(),
+                connect_seconds=object_ranges.CONNECT_SECONDS,
+                stall_seconds=object_ranges.STALL_SECONDS,
+            ),
             permit_redirects=False,
-            connection_timeout=object_ranges.CONNECT_SECONDS,
-            read_timeout=object_ranges.STALL_SECONDS,
             # Who calls tries again: see steady.py.
             retry_total=0,
         )
