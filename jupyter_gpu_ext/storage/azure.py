@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
-from jupyter_gpu_ext.storage import azure_folders, object_ranges
+from jupyter_gpu_ext.storage import azure_folders, azure_names, object_ranges
 from jupyter_gpu_ext.storage.azure_access import Access
 from jupyter_gpu_ext.storage.azure_transport import transport
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
-from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted, unaddressable
+from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -171,6 +171,7 @@ class AzureBackend(AzureWriting):
         return name, below
 
     def _names(self, key: str) -> tuple[str, str]:
+        azure_names.check(key)
         container, path = self._place(key)
         if not container or not path:
             raise BadRequestError(f"{printable(key)!r} names no blob.", hint="Write connection://container/key.")
@@ -252,7 +253,7 @@ def _object(key: str, item: Any) -> Entry:
         modified=item.last_modified,
         etag=quoted(item.etag),
         tier=tier,
-        unreadable="archived: cannot be read" if tier == "Archive" else unaddressable(key),
+        unreadable="archived: cannot be read" if tier == "Archive" else azure_names.unaddressable(key),
         md5=bytes(item.content_settings.content_md5) if item.content_settings.content_md5 else None,
     )
 
