@@ -51,6 +51,7 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 
 bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.loading
+	$(NODE_PATH_ENV) $(BIN)/python -m bench.storage
 
 docs: .venv/.develop ## check that the documentation's links and examples hold
 	$(PYTEST) tests/test_docs.py

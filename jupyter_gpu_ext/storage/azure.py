@@ -6,16 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
-from jupyter_gpu_ext.storage import azure_folders, object_ranges, trust
+from jupyter_gpu_ext.storage import azure_folders, azure_names, object_ranges, trust
 from jupyter_gpu_ext.storage.azure_access import Access
 from jupyter_gpu_ext.storage.azure_append import AzureAppending
 from jupyter_gpu_ext.storage.azure_share import AzureSharing
+from jupyter_gpu_ext.storage.azure_transport import transport
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.hushed import hush
 from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
-from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted, unaddressable
+from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
         return name, below
 
     def _names(self, key: str) -> tuple[str, str]:
+        azure_names.check(key)
         container, path = self._place(key)
         if not container or not path:
             raise BadRequestError(f"{printable(key)!r} names no blob.", hint="Write connection://container/key.")
@@ -226,10 +228,12 @@ class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
         return BlobServiceClient(
             self._access.endpoint,
             credential=self._access.sdk(),
-            connection_verify=str(trust.certificates(self._connection) or "") or True,
+            transport=transport(
+                trust.context(self._connection),
+                connect_seconds=object_ranges.CONNECT_SECONDS,
+                stall_seconds=object_ranges.STALL_SECONDS,
+            ),
             permit_redirects=False,
-            connection_timeout=object_ranges.CONNECT_SECONDS,
-            read_timeout=object_ranges.STALL_SECONDS,
             # Who calls tries again: see steady.py.
             retry_total=0,
         )
@@ -262,7 +266,7 @@ def _object(key: str, item: Any) -> Entry:
         modified=item.last_modified,
         etag=quoted(item.etag),
         tier=tier,
-        unreadable="archived: cannot be read" if tier == "Archive" else unaddressable(key),
+        unreadable="archived: cannot be read" if tier == "Archive" else azure_names.unaddressable(key),
         md5=bytes(item.content_settings.content_md5) if item.content_settings.content_md5 else None,
     )
 

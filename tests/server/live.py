@@ -67,9 +67,10 @@ class Server:
         token: str | None = TOKEN,
         headers: dict[str, str] | None = None,
         body: bytes | None = None,
+        seconds: float = 60,
     ) -> Reply:
         sent = {**({"Authorization": f"token {token}"} if token else {}), **(headers or {})}
-        connection = http.client.HTTPConnection("127.0.0.1", self.app.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.app.port, timeout=seconds)
         target = self.app.base_url.rstrip("/") + path + (f"?{arguments}" if arguments else "")
         try:
             connection.request(method, target, body, sent)

@@ -20,6 +20,8 @@ class Proxy:
     ----------
     bytes_down : int
         What the server behind sent, headers included.
+    connections : int
+        How many the clients opened.
     stall_after : int or None
         From this many bytes on nothing more is passed to the client.
     stalled, client_closed : threading.Event
@@ -29,6 +31,7 @@ class Proxy:
     def __init__(self, port: int | None, stall_after: int | None = None) -> None:
         self.stall_after = stall_after
         self.bytes_down = 0
+        self.connections = 0
         self.stalled = threading.Event()
         self.client_closed = threading.Event()
         self._behind = port
@@ -52,6 +55,7 @@ class Proxy:
             except OSError:
                 return
             self._open.append(client)
+            self.connections += 1
             if self._behind is None:
                 # A server that accepts and never answers.
                 threading.Thread(target=self._swallow, args=(client,), daemon=True).start()

@@ -12,12 +12,13 @@ from azure.storage.blob import BlobServiceClient
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
-from jupyter_gpu_ext.storage import azure_access, connections, credentials
+from jupyter_gpu_ext.storage import azure_access, backends, connections, credentials
 from jupyter_gpu_ext.storage.azure_access import Tokens
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, Azurite, write_connections
 from tests.storage.identities import token
+from tests.storage.servers import proxy
 from tests.storage.signed import account_token, container_link
 from tests.storage.test_addresses import canary
 
@@ -151,10 +152,25 @@ def test_a_private_certificate_counts_for_both_clients(
     use(name)
 
 
+def test_a_private_certificate_lets_connections_stay_open(
+    guarded: Azurite, container: str, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_KEY", AZURITE_KEY)
+    fields: dict[str, object] = {"credential": "account-key", "secret": "env:A_KEY", "ca_file": str(certificate)}
+    with proxy(guarded.port) as wire:
+        write(tmp_path, Azurite(wire.port), "stays-open", **fields)
+        for _ in range(5):
+            jg.ls("stays-open://")
+        assert wire.connections == 1
+        backends.close_all()
+
+
 def test_certificates_that_are_not_there(guarded: Azurite, tmp_path: Path) -> None:
     write(tmp_path, guarded, "no-file", credential="anonymous", ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(errors.NoCredentialError, match=r"none\.pem, cannot be read"):
         LOOP.run(open_reader("no-file://x.pt"))
+    with pytest.raises(errors.NoCredentialError, match=r"none\.pem, cannot be read"):
+        jg.ls("no-file://")
 
 
 KEYED = {
