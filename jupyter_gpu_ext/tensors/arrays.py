@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
     from jupyter_gpu_ext.tensors.chunks import ChunkPart, ObjectRead
+    from jupyter_gpu_ext.tensors.formats.zarr import ShardIndex
+    from jupyter_gpu_ext.tensors.objects import Objects, Pinned
     from jupyter_gpu_ext.tensors.read import Progress
 
 T = TypeVar("T")
@@ -162,7 +164,8 @@ class _Reading:
 
     async def _put(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> None:
         if pairs:
-            self._progress.done_bytes += await _in_thread(self._pool, functools.partial(self._place.all, pairs))
+            done = await _in_thread(self._pool, functools.partial(self._place.all, pairs))
+            self._progress.done_bytes += done
 
     def _damaged(self, key: str, error: Exception) -> TensorFormatError:
         what = "shard" if self._array.index is not None else "chunk"

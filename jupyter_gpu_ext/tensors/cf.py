@@ -198,7 +198,7 @@ def decode_times(values: NDArray[Any], array: ZarrArray) -> NDArray[np.datetime6
     except ValueError:
         raise _not_dates(array, calendar, units) from None
     dates = start + _microseconds(values, _UNITS[unit], array)
-    if calendar != "proleptic_gregorian" and (start < _GREGORIAN or (dates.size and np.nanmin(dates) < _GREGORIAN)):
+    if calendar != "proleptic_gregorian" and (start < _GREGORIAN or (dates < _GREGORIAN).any()):
         raise _not_dates(array, "Julian before October 1582", units)
     return dates
 
@@ -211,8 +211,8 @@ def _moment(found: re.Match[str]) -> np.datetime64:
 
 
 def _microseconds(values: NDArray[Any], unit: int, array: ZarrArray) -> NDArray[np.timedelta64]:
-    largest = np.nanmax(np.abs(values.astype(np.float64))) if values.size else 0.0
-    if not largest * unit < _MOST_MICROSECONDS:
+    sizes = np.abs(values.astype(np.float64))
+    if sizes[~np.isnan(sizes)].max(initial=0) >= _MOST_MICROSECONDS / unit:
         raise BadRequestError(f"{printable(array.path)!r} has dates that cannot be.", hint="Select by index.")
     if values.dtype.kind in "iu":
         return (values.astype(np.int64) * unit).view("m8[us]")

@@ -77,7 +77,9 @@ def parse_codec(name: object, options: Mapping[str, Any], item_bytes: int) -> Co
         case "delta" | "fixedscaleoffset" | "quantize":
             return Codec(name, _types(options, "dtype") | _scale(name, options))
         case "astype":
-            return Codec(name, {"dtype": _type(options["decode_dtype"]), "astype": _type(options["encode_dtype"])})
+            return Codec(
+                name, {"dtype": _type(options.get("decode_dtype")), "astype": _type(options.get("encode_dtype"))}
+            )
         case "crc32" | "adler32" | "crc32c":
             place = options.get("location", "end" if name == "crc32c" else "start")
             if place not in ("start", "end"):
