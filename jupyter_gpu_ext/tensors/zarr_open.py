@@ -196,14 +196,15 @@ class _Opening:
 
     async def _descend(self, visit: Callable[[str], Awaitable[bool]], is_group: bool) -> None:
         """Visit the folders of groups, a level at a time; arrays' own folders are never listed."""
-        groups = [""] if is_group else []
+        groups, count = [""] if is_group else [], 0
         for _ in range(_MOST_LEVELS):
             if not groups:
                 return
             below: list[str] = []
             await together([self._children(path, below) for path in groups])
-            if len(below) > zarr.MOST_NODES:
-                raise zarr.too_long(0, self._shown)
+            count += len(below)
+            if count > zarr.MOST_NODES:
+                raise zarr.too_many(self._shown)
             groups = []
 
             async def one(path: str, found: list[str] = groups) -> None:

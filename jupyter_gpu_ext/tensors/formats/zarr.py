@@ -173,6 +173,11 @@ def too_long(size_bytes: int, shown: str) -> TooLargeError:
     )
 
 
+def too_many(shown: str) -> TooLargeError:
+    """Return the error for a tree that is not read."""
+    return TooLargeError(f"{shown} has more than {MOST_NODES:,} groups and arrays.", hint="Open a group inside of it.")
+
+
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError

@@ -117,7 +117,7 @@ def parse_consolidated(found: Mapping[str, Any], shown: str) -> ZarrArray | Zarr
         path, _, name = key.rpartition("/")
         nodes.setdefault(zarr.check_path(path, shown), {})[name] = document
     if len(nodes) > zarr.MOST_NODES:
-        raise zarr.too_long(0, shown)
+        raise zarr.too_many(shown)
     return tree(nodes, shown)
 
 

@@ -68,7 +68,7 @@ def parse_consolidated(found: Mapping[str, Any], shown: str) -> ZarrArray | Zarr
         raise bad(shown, "has consolidated metadata of another kind")
     nodes = {zarr.check_path(path, shown): document for path, document in inside["metadata"].items()}
     if len(nodes) > zarr.MOST_NODES:
-        raise zarr.too_long(0, shown)
+        raise zarr.too_many(shown)
     return tree({"": found, **nodes}, shown)
 
 
