@@ -34,7 +34,8 @@ T = TypeVar("T")
 # What the first request of a shard brings besides its size.
 _SHARD_HEAD_BYTES = 64 << 10
 _IN_FLIGHT_BYTES = 256 << 20
-_READERS = 64
+# Over a network the readers wait for each other's answers, on a disk for the processor.
+_FAR_READERS = 64
 _DECODERS = 16
 
 
@@ -79,11 +80,13 @@ async def read_array(store: Objects, plan: ArrayPlan, out: NDArray[Any], progres
     """
     if out.shape != plan.shape or out.dtype != plan.numpy_dtype:
         raise ValueError(f"the result has {plan.shape} {plan.numpy_dtype}, the buffer {out.shape} {out.dtype}")
-    pool = ThreadPoolExecutor(min(_DECODERS, len(os.sched_getaffinity(0))), "jupyter-gpu-ext-decode")
+    threads = min(_DECODERS, len(os.sched_getaffinity(0)))
+    readers = 2 * threads if store.near else _FAR_READERS
+    pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
     todo = iter(plan.objects)
     reading = _Reading(store, plan, out, progress, pool)
     try:
-        await together(reading.all_of(todo) for _ in range(min(_READERS, len(plan.objects))))
+        await together(reading.all_of(todo) for _ in range(min(readers, len(plan.objects))))
     finally:
         # Its threads are idle: each one was waited for.
         pool.shutdown(wait=False)
@@ -113,7 +116,7 @@ class _Reading:
 
     async def _chunk(self, one: ObjectRead) -> None:
         most = self._array.most_stored_bytes
-        async with self._budget.hold(most + self._array.chunk_bytes):
+        async with self._budget.hold(most):
             found = await self._store.pinned(one.key, min(most + 1, FIRST_BYTES))
             if found is not None and found.size_bytes > most:
                 raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
@@ -158,7 +161,7 @@ class _Reading:
         await together(runs)
 
     async def _run(self, found: Pinned, run: ByteRange, parts: Sequence[tuple[ChunkPart, ByteRange]]) -> None:
-        async with self._budget.hold(run.size_bytes + self._array.chunk_bytes):
+        async with self._budget.hold(max(run.size_bytes, self._array.chunk_bytes)):
             data = await found.read(run)
             await self._put([(part, data[at.start - run.start : at.stop - run.start]) for part, at in parts])
 

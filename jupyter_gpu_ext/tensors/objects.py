@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NotFoundError
+from jupyter_gpu_ext.storage.local import LocalBackend
+from jupyter_gpu_ext.storage.memory import MemoryBackend
 from jupyter_gpu_ext.storage.ranges import ByteRange, split
 from jupyter_gpu_ext.storage.retry import Tally
 
@@ -25,12 +27,15 @@ class Objects:
 
     Attributes
     ----------
+    near : bool
+        No network lies before them.
     requests, bytes_read : int
         So far; what was asked for again is in `tally`.
     """
 
     def __init__(self, backend: Steady, root: str) -> None:
         self.backend = backend
+        self.near = isinstance(backend.inner, (LocalBackend, MemoryBackend))
         self.requests = 0
         self.bytes_read = 0
         self.tally = Tally()

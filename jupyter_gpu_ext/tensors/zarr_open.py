@@ -118,6 +118,7 @@ class _Opening:
         self._key = key.rstrip("/")
         self._versions: dict[str, Version] = {}
         self._bytes = 0
+        self._denied: DeniedError | None = None
 
     async def node(self) -> ZarrNode | None:
         found = await self._documents("", "zarr.json", ".zmetadata")
@@ -129,6 +130,8 @@ class _Opening:
         found = await self._documents("", ".zgroup", ".zarray", ".zattrs")
         if ".zgroup" in found or ".zarray" in found:
             return self._node(await self._walk_v2(found), 2, consolidated=False)
+        if self._denied is not None:
+            raise self._denied
         return None
 
     def _node(self, root: ZarrArray | ZarrGroup, version: Literal[2, 3], *, consolidated: bool) -> ZarrNode:
@@ -153,10 +156,11 @@ class _Opening:
         shown = f"{self._shown.rstrip('/')}/{printable(below)}"
         try:
             found = await self._objects.first(below, zarr.MOST_DOCUMENT_BYTES + 1)
-        except DeniedError:
+        except DeniedError as error:
             # Without the right to list, a provider does not tell a missing object from a forbidden one.
-            if below == "zarr.json":
+            if "/" in below:
                 raise
+            self._denied = error
             return None
         if found is None:
             return None

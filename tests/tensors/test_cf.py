@@ -35,7 +35,11 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def written(path: Path, version: int, dtype: str, attributes: dict[str, Any], **options: Any) -> xr.Dataset:
+TYPES = ("i1", "u1", "i2", "u2", "i4", "i8", "f2", "f4", "f8")
+
+
+def written(path: Path, version: int, attributes: dict[str, Any], *types: str, **options: Any) -> xr.Dataset:
+    """Write an array of each type, its last row never, and return them as xarray decodes them."""
     group = zarr.open_group(path, mode="w", zarr_format=version)
     names = ("x", "y")
     if version == 2:
@@ -43,26 +47,28 @@ def written(path: Path, version: int, dtype: str, attributes: dict[str, Any], **
     else:
         options["dimension_names"] = names
     values = ramp((7, 9), "i2") % 12
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        array = group.create_array("v", shape=(7, 9), chunks=(3, 4), dtype=dtype, attributes=attributes, **options)
+    for dtype in types:
+        array = group.create_array(
+            dtype, shape=(7, 9), chunks=(3, 4), dtype=dtype, attributes=attributes, compressors=None, **options
+        )
         array[:6] = values.astype(dtype)[:6]
-        return xr.open_zarr(path, consolidated=False, decode_times=False, decode_timedelta=False).load()
+    return xr.open_zarr(path, consolidated=False, decode_times=False, decode_timedelta=False).load()
+
+
+def same(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "i8", "f2", "f4", "f8"])
+@pytest.mark.parametrize(("version", "fill"), [(2, None), (2, 3), (3, 0)])
 @pytest.mark.parametrize("name", ATTRIBUTES)
-def test_as_xarray_decodes(tmp_path: Path, name: str, dtype: str) -> None:
-    for version, fill in ((2, None), (2, 3), (3, 0)):
-        data = written(tmp_path / f"{version}{fill}", version, dtype, ATTRIBUTES[name], fill_value=fill)
-        expected = data["v"].values
-        found = load(str(tmp_path / f"{version}{fill}"))["v"]
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
-        raw = load(str(tmp_path / f"{version}{fill}"), raw=True)["v"]
-        assert raw.dtype == np.dtype(dtype)
-        np.testing.assert_array_equal(raw, zarr.open_array(tmp_path / f"{version}{fill}" / "v")[...])
+def test_as_xarray_decodes(tmp_path: Path, name: str, version: int, fill: int | None) -> None:
+    data = written(tmp_path / "s", version, ATTRIBUTES[name], *TYPES, fill_value=fill)
+    found, raw = load(str(tmp_path / "s")), load(str(tmp_path / "s"), raw=True)
+    for dtype in TYPES:
+        same(found[dtype], data[dtype].values)
+        same(raw[dtype], zarr.open_array(tmp_path / "s" / dtype)[...])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -78,10 +84,8 @@ def test_as_xarray_decodes(tmp_path: Path, name: str, dtype: str) -> None:
     ],
 )
 def test_version_3_as_xarray_decodes(tmp_path: Path, dtype: str, attributes: dict[str, Any]) -> None:
-    expected = written(tmp_path / "s", 3, dtype, attributes, fill_value=0)["v"].values
-    found = load(str(tmp_path / "s"))["v"]
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+    expected = written(tmp_path / "s", 3, attributes, dtype, fill_value=0)[dtype].values
+    same(load(str(tmp_path / "s"))[dtype], expected)
 
 
 @pytest.mark.parametrize("version", [2, 3])

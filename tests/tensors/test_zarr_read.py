@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import zarr
 
-from jupyter_gpu_ext.errors import NotFoundError, ObjectChangedError, TensorFormatError
+from jupyter_gpu_ext.errors import DeniedError, NotFoundError, ObjectChangedError, TensorFormatError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.read import Progress
 from jupyter_gpu_ext.tensors.zarr_store import find_zarr, open_zarr, plan_arrays, read_arrays, rows
 from tests.conftest import Store, azure_fields, write_connections
-from tests.faults.proxy import FaultProxy, fault_proxy
+from tests.faults.proxy import Fault, FaultProxy, Rule, fault_proxy
 from tests.tensors.zarr_stores import CORPUS, load, loaded, ramp, upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Azurite
+    from tests.faults.proxy import Message
 
 
 def same(found: np.ndarray, expected: np.ndarray) -> None:
@@ -157,6 +158,41 @@ def test_requests_on_the_wire(azurite: Azurite, azure_store: Store, tmp_path: Pa
         # The lower half of one shard: head, index, one run of neighbours; all but the end of the other: the same.
         assert len(gets(wire, "shards/c/")) <= 6
         assert node.objects.tally.retries == 0
+
+
+def test_chunks_are_asked_for_again(azurite: Azurite, azure_store: Store, tmp_path: Path) -> None:
+    assert azure_store.container is not None
+    values = np.random.default_rng(1).random((60, 50), np.float32)
+    zarr.create_array(tmp_path / "a", shape=values.shape, chunks=(20, 50), dtype="f4")[...] = values
+    upload(tmp_path / "a", azure_store, "a")
+    broken = [Rule(Fault(kind, value), times=1, when=chunk) for kind, value in (("status", 503), ("fin", None))]
+    with fault_proxy(azurite.port, *broken) as wire:
+        fields = azure_fields(azurite, azure_store.container.container_name)
+        fields["endpoint"] = str(fields["endpoint"]).replace(str(azurite.port), str(wire.port))
+        write_connections(tmp_path / "connections.toml", weights=fields)
+        node, _, found = loaded("weights://a")
+        same(found["a"], values)
+        assert wire.broken() == node.objects.tally.retries == 2
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_forbidden_is_missing_where_something_else_is_there(
+    azurite: Azurite, azure_store: Store, tmp_path: Path
+) -> None:
+    assert azure_store.container is not None
+    expected = tree(tmp_path / "written", 2, consolidated=True)
+    upload(tmp_path / "written", azure_store, "g")
+    with fault_proxy(azurite.port, Rule(Fault("status", 403), when=lambda one: "/zarr.json" in one.line)) as wire:
+        fields = azure_fields(azurite, azure_store.container.container_name)
+        fields["endpoint"] = str(fields["endpoint"]).replace(str(azurite.port), str(wire.port))
+        write_connections(tmp_path / "connections.toml", weights=fields)
+        same(load("weights://g", ["a"])["a"], expected["a"])
+        with pytest.raises(DeniedError):
+            load("weights://none")
+
+
+def chunk(request: Message) -> bool:
+    return request.line.startswith("GET") and "/a/c/" in request.line
 
 
 def test_out_is_filled_in_place(tmp_path: Path) -> None:
