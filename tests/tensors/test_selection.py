@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def check_reads(tmp_path: Path, case: tuple[tuple[int, ...], tuple[int, ...], tu
 
 
 @given(case=indexed())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reads_as_numpy_indexes(tmp_path: Path, case: Any) -> None:
     check_reads(tmp_path, case, "s")
 
@@ -331,6 +332,23 @@ def test_stores_of_xarray(tmp_path: Path, version: int) -> None:
     with pytest.raises(BadRequestError, match="no dimension 'level'") as caught:
         load(url, select="level=500")
     assert "latitude, longitude, time" in caught.value.hint
+
+
+def test_labels_of_a_group_above_and_of_dates(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "g", mode="w")
+    days = np.arange("2020-01-01", "2020-01-11", dtype="M8[D]").astype("M8[ns]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        group.create_array("time", shape=(10,), dtype="M8[ns]", dimension_names=("time",))[:] = days
+    group.create_array("level", shape=(3,), dtype="i2", dimension_names=("level",))[:] = [1000, 850, 500]
+    inner = group.create_array("deep/deeper/t", shape=(10, 3), dtype="f4", dimension_names=("time", "level"))
+    inner[...] = values = ramp((10, 3), "f4")
+    found = load(str(tmp_path / "g"), ["*/t"], "time=2020-01-03:2020-01-05, level=850")["deep/deeper/t"]
+    np.testing.assert_array_equal(found, values[2:5, 1])
+    # Nearer labels hide those above.
+    group.create_array("deep/level", shape=(3,), dtype="i2", dimension_names=("level",))[:] = [1, 2, 3]
+    found = load(str(tmp_path / "g"), ["*/t"], "level=2:3")["deep/deeper/t"]
+    np.testing.assert_array_equal(found, values[:, 1:])
 
 
 def test_dimension_without_labels(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +14,7 @@ import zarr
 
 from jupyter_gpu_ext.errors import DeniedError, NotFoundError, ObjectChangedError, TensorFormatError
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.tensors import arrays
 from jupyter_gpu_ext.tensors.read import Progress
 from jupyter_gpu_ext.tensors.zarr_store import find_zarr, open_zarr, plan_arrays, read_arrays, rows
 from tests.conftest import Store, azure_fields, write_connections
@@ -245,6 +249,28 @@ def test_store_removed_while_it_is_read(local_store: Store) -> None:
 
     with pytest.raises(ObjectChangedError, match="gone"):
         LOOP.run(run())
+
+
+async def test_a_cancelled_read_waits_for_its_threads() -> None:
+    # The caller's memory is not written to any more when the read has ended.
+    started, release, done = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        started.set()
+        assert release.wait(20)
+        done.append(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        task = asyncio.create_task(arrays._in_thread(pool, work))
+        assert await asyncio.to_thread(started.wait, 20)
+        task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not task.done()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert done == [1]
 
 
 def test_rows(tmp_path: Path) -> None:
