@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.connections import Connection
 
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=15)
+# With aiohttp's own 64 KiB the socket is stopped and started for every few packets.
+_BUFFER_BYTES = 1 << 20
 _MOST_HOPS = 5
 _MOVED = {301, 302, 303, 307, 308}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -186,6 +188,7 @@ class HTTPBackend:
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=_TIMEOUT,
+                read_bufsize=_BUFFER_BYTES,
                 trust_env=True,
             )
         return self._session
@@ -226,10 +229,11 @@ async def _is_private(host: str) -> bool:
 
 async def _read(reply: aiohttp.ClientResponse, most: int) -> bytes:
     # A server may send more than was asked for, without end.
-    data = bytearray()
-    while len(data) < most and (more := await reply.content.read(most - len(data))):
-        data += more
-    return bytes(data)
+    parts, left = list[bytes](), most
+    while left and (more := await reply.content.readany()):
+        parts.append(more[:left])
+        left -= len(parts[-1])
+    return b"".join(parts)
 
 
 def _version(headers: Mapping[str, str], size: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage.ranges import ByteRange, coalesce, split
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jupyter_gpu_ext.tensors.models import Tensor, TensorFile
+
+T = TypeVar("T")
 
 _MIB = 1 << 20
 # Azure serves some 500 requests a second and blob, so that the size of a range bounds the rate; above 32 MiB the
@@ -106,14 +108,19 @@ def choose(file: TensorFile, keys: Sequence[str]) -> dict[str, Tensor]:
     BadRequestError
         When no name matches; with a few of the names that exist.
     """
+    return choose_of(file.tensors, keys, printable(file.url))
+
+
+def choose_of(named: Mapping[str, T], keys: Sequence[str], shown: str) -> dict[str, T]:
+    """Do what `choose` does, with anything that has a name."""
     wanted = [key for key in keys if not key.startswith("!")] or ["*"]
     unwanted = [key[1:] for key in keys if key.startswith("!")]
-    chosen = {name: one for name, one in file.tensors.items() if _match(name, wanted) and not _match(name, unwanted)}
+    chosen = {name: one for name, one in named.items() if _match(name, wanted) and not _match(name, unwanted)}
     if not chosen and keys:
-        some = ", ".join(printable(name[:80]) for name in list(file.tensors)[:5]) or "none"
+        some = ", ".join(printable(name[:80]) for name in list(named)[:5]) or "none"
         raise BadRequestError(
-            f"No tensor of {printable(file.url)} matches {printable(' '.join(keys)[:200])}.",
-            hint=f"Its {len(file.tensors)} names: {some} …",
+            f"No tensor of {shown} matches {printable(' '.join(keys)[:200])}.",
+            hint=f"Its {len(named)} names: {some} …",
         )
     return chosen
 

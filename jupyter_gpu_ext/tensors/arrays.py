@@ -1,0 +1,241 @@
+"""Read a planned array: objects from storage, a bounded number of bytes at a time, decoded into their places."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.storage.ranges import ByteRange
+from jupyter_gpu_ext.tensors import codecs, shards
+from jupyter_gpu_ext.tensors.chunks import join
+from jupyter_gpu_ext.tensors.objects import FIRST_BYTES, together
+from jupyter_gpu_ext.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_gpu_ext.storage.progress import Progress
+    from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.chunks import ChunkPart, ObjectRead
+    from jupyter_gpu_ext.tensors.formats.zarr import ShardIndex
+    from jupyter_gpu_ext.tensors.objects import Objects, Pinned
+
+T = TypeVar("T")
+
+# What the first request of a shard brings besides its size.
+_SHARD_HEAD_BYTES = 64 << 10
+_IN_FLIGHT_BYTES = 256 << 20
+# Over a network the readers wait for each other's answers, on a disk for the processor.
+_FAR_READERS = 64
+_DECODERS = 16
+
+
+class _Budget:
+    """Bytes that may be held at a time; who asks for more than all of them waits until all are free."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._free = most_bytes
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        size = min(size_bytes, self._most)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+            async with self._changed:
+                self._changed.notify_all()
+
+
+async def read_array(store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress) -> None:
+    """Fill `out` with what the plan chooses.
+
+    Parameters
+    ----------
+    out : numpy.ndarray
+        Of the plan's shape and `numpy_dtype`; any memory, pinned or shared, and any strides.
+    progress : Progress
+        Counts bytes of `out` as they are final.
+
+    Raises
+    ------
+    TensorFormatError
+        Naming the array and the chunk that is damaged; `out` is then of no use.
+    GpuExtError
+        When storage does not give an object. Nothing writes to `out` any more when this returns or raises.
+    """
+    if out.shape != plan.shape or out.dtype != plan.numpy_dtype:
+        raise ValueError(f"the result has {plan.shape} {plan.numpy_dtype}, the buffer {out.shape} {out.dtype}")
+    threads = min(_DECODERS, len(os.sched_getaffinity(0)))
+    readers = 2 * threads if store.near else _FAR_READERS
+    pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
+    todo = iter(plan.objects)
+    reading = _Reading(store, plan, out, progress, pool)
+    try:
+        await together(reading.all_of(todo) for _ in range(min(readers, len(plan.objects))))
+    finally:
+        # Its threads are idle: each one was waited for.
+        pool.shutdown(wait=False)
+
+
+class _Reading:
+    def __init__(
+        self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, pool: ThreadPoolExecutor
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._array = plan.array
+        self._place = _Placing(plan, out)
+        self._progress = progress
+        self._pool = pool
+        # Two of them: who holds the head of a shard waits for room for its chunks, never the reverse.
+        self._heads = _Budget(_IN_FLIGHT_BYTES)
+        self._budget = _Budget(_IN_FLIGHT_BYTES)
+
+    async def all_of(self, todo: Iterator[ObjectRead]) -> None:
+        index = self._array.index
+        for one in todo:
+            try:
+                await (self._chunk(one) if index is None else self._shard(one, index))
+            except codecs.DamagedChunkError as error:
+                raise self._damaged(one.key, error) from error.__cause__
+
+    async def _chunk(self, one: ObjectRead) -> None:
+        most = self._array.most_stored_bytes
+        async with self._budget.hold(most):
+            found = await self._store.pinned(one.key, min(most + 1, FIRST_BYTES))
+            if found is not None and found.size_bytes > most:
+                raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
+            data = None if found is None else await found.read(ByteRange(0, found.size_bytes))
+            await self._put([(part, data) for part in one.parts])
+
+    async def _shard(self, one: ObjectRead, index: ShardIndex) -> None:
+        head_bytes = self._head_bytes(one, index)
+        async with self._heads.hold(head_bytes):
+            found = await self._store.pinned(one.key, head_bytes)
+            if found is None:
+                await self._put([(part, None) for part in one.parts])
+                return
+            places = await self._places(one, index, found)
+            await self._put([(part, None) for part in one.parts if part.number not in places])
+            await self._runs(one, found, places)
+
+    def _head_bytes(self, one: ObjectRead, index: ShardIndex) -> int:
+        """Return how much of a shard is asked for at first: all of it where all of it is wanted."""
+        largest = index.size_bytes + index.count * self._array.most_stored_bytes
+        if len(one.parts) == index.count and largest <= FIRST_BYTES:
+            return largest
+        return max(_SHARD_HEAD_BYTES, index.size_bytes * index.at_start)
+
+    async def _places(self, one: ObjectRead, index: ShardIndex, found: Pinned) -> dict[int, ByteRange]:
+        size = found.size_bytes
+        async with self._budget.hold(3 * index.size_bytes):
+            raw = await found.read(shards.place_of(index, size))
+            wanted = [part.number for part in one.parts]
+            most = self._array.most_stored_bytes
+            return shards.parse_index(index, raw, wanted, size_bytes=size, most_bytes=most)
+
+    async def _runs(self, one: ObjectRead, found: Pinned, places: dict[int, ByteRange]) -> None:
+        """Read the chunks of a shard that were written, neighbours in one request."""
+        parts = sorted((part for part in one.parts if part.number in places), key=lambda part: places[part.number])
+        at, runs = 0, []
+        for run in join(places[part.number] for part in parts):
+            begun = at
+            while at < len(parts) and places[parts[at].number].stop <= run.stop:
+                at += 1
+            runs.append(self._run(found, run, [(part, places[part.number]) for part in parts[begun:at]]))
+        await together(runs)
+
+    async def _run(self, found: Pinned, run: ByteRange, parts: Sequence[tuple[ChunkPart, ByteRange]]) -> None:
+        async with self._budget.hold(max(run.size_bytes, self._array.chunk_bytes)):
+            data = await found.read(run)
+            await self._put([(part, data[at.start - run.start : at.stop - run.start]) for part, at in parts])
+
+    async def _put(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> None:
+        if pairs:
+            done = await _in_thread(self._pool, functools.partial(self._place.all, pairs))
+            self._progress.done_bytes += done
+
+    def _damaged(self, key: str, error: Exception) -> TensorFormatError:
+        what = "shard" if self._array.index is not None else "chunk"
+        return TensorFormatError(
+            f"{printable(self._plan.name)}: {what} {printable(key)!r} is damaged: {error}.",
+            hint="Write it again, or copy the store again.",
+        )
+
+
+class _Placing:
+    """Decode chunks into their places in the result; runs in threads, each on places of its own."""
+
+    def __init__(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
+        self._array = plan.array
+        self._out = out
+        self._decoding = plan.decoding
+        fill = np.array(self._array.fill, self._array.native)
+        self._fill = fill if plan.decoding is None else plan.decoding(fill.reshape(1)).reshape(())
+
+    def all(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> int:
+        """Put the chunks in their places, the fill value where there is none; return the bytes."""
+        return sum(self._one(part, data) for part, data in pairs)
+
+    def _one(self, part: ChunkPart, data: memoryview | None) -> int:
+        target = self._out[part.target] if part.target else self._out[...]
+        if data is None:
+            target[...] = self._fill
+        elif self._straight(part, target):
+            codecs.decode(self._array.codecs, data, target.reshape(-1).view(np.uint8))
+        else:
+            chosen = self._chunk(data)[part.source]
+            target[...] = chosen if self._decoding is None else self._decoding(np.asarray(chosen, self._array.native))
+        return int(target.nbytes)
+
+    def _straight(self, part: ChunkPart, target: NDArray[Any]) -> bool:
+        array = self._array
+        return (
+            part.whole
+            and self._decoding is None
+            and array.order is None
+            and array.stored.isnative
+            and array.stored.kind != "b"
+            and target.flags.c_contiguous
+        )
+
+    def _chunk(self, data: memoryview) -> NDArray[Any]:
+        array = self._array
+        order = array.order or tuple(range(len(array.chunks)))
+        if array.codecs:
+            raw = np.empty(array.chunk_bytes, np.uint8)
+            codecs.decode(array.codecs, data, raw)
+        else:
+            raw = np.frombuffer(data, np.uint8)
+            if raw.nbytes != array.chunk_bytes:
+                raise codecs.DamagedChunkError(f"{raw.nbytes:,} bytes in place of {array.chunk_bytes:,}")
+        stored: NDArray[Any] = raw.view(array.stored).reshape([array.chunks[axis] for axis in order])
+        if array.stored.kind == "b":
+            # A byte other than 0 and 1 is no boolean to whoever computes with it.
+            stored = stored.view(np.uint8) != 0
+        return stored.transpose([order.index(axis) for axis in range(len(order))])
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        # The memory is the caller's again only when nobody writes to it.
+        await asyncio.wait([future])
+        raise
