@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
+    from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
     from jupyter_gpu_ext.storage.connect import disconnect as disconnect
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.loader import load as load
+    from jupyter_gpu_ext.tensors.save import save as save
 
 _HOMES = {
+    "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
     "__version__": "jupyter_gpu_ext._version",
     "connect": "jupyter_gpu_ext.storage.connect",
     "disconnect": "jupyter_gpu_ext.storage.connect",
@@ -32,9 +35,23 @@ _HOMES = {
     "ls": "jupyter_gpu_ext.storage.api",
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
+    "save": "jupyter_gpu_ext.tensors.save",
 }
 
-__all__ = ["__version__", "connect", "disconnect", "fs", "gpu", "info", "load", "ls", "open", "plan"]
+__all__ = [
+    "Checkpointer",
+    "__version__",
+    "connect",
+    "disconnect",
+    "fs",
+    "gpu",
+    "info",
+    "load",
+    "ls",
+    "open",
+    "plan",
+    "save",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,9 +65,10 @@ def _run(family: str, arguments: list[str]) -> str:
         )
     words = plain(argument for argument in arguments if argument != "--json")
     verb, rest = lines.choose(family, [], words)
-    if verb.binds:
+    if verb.binds or verb.takes_value:
         raise UsageError(
-            f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
+            f"{verb.name} needs a process that lives on.",
+            hint=f"Use %{verb.function}_blob in a notebook, jg.{verb.function} in a script.",
         )
     positional, keywords = lines.read(verb, rest).resolve(ast.literal_eval)
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)

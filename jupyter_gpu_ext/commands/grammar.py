@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import difflib
 import keyword
@@ -10,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_gpu_ext.commands.word import Expression, Part, Word, word
+from jupyter_gpu_ext.commands.word import Expression, Part, Variable, Word, word
 from jupyter_gpu_ext.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Verb:
         The name of one more word that may follow.
     binds : bool
         The result is bound to a name, not shown.
+    takes_value : bool
+        The first word is a value of the notebook: its name or another expression, not text.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Verb:
     optional: str = ""
     options: tuple[Option, ...] = ()
     binds: bool = False
+    takes_value: bool = False
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
@@ -239,7 +243,32 @@ class _Parser:
                 f"{self.verb.name} does not know what to do with {extra}.",
                 hint='A name with spaces goes in quotes: "my file.pt".',
             )
+        if self.verb.takes_value:
+            self.arguments[0] = _expression(self.arguments[0], self.verb)
         return Spec(self.verb, tuple(self.arguments), self.keywords, self.output)
+
+
+def _expression(value: Word, verb: Verb) -> Word:
+    if len(value.parts) == 1 and isinstance(part := value.parts[0], Variable):
+        return word(Expression(part.name))
+    if (text := value.literal) is None:
+        if len(value.parts) == 1:
+            return value
+    elif _is_expression(text):
+        return word(Expression(text.strip()))
+    raise UsageError(
+        f"{verb.name} needs the name of a variable first, not {value.shown()!r}.",
+        hint="For example %save_blob state weights://run7/step100.safetensors",
+    )
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    # Parentheses around it would be needed, or a text would pass for a value.
+    return isinstance(tree.body, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Dict))
 
 
 def _identifier(value: Word, option: Option) -> str:

@@ -14,6 +14,7 @@ from jupyter_gpu_ext.magics import pasted
 from jupyter_gpu_ext.magics.call_site import calling, is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
 from jupyter_gpu_ext.tensors.loader import load_named
+from jupyter_gpu_ext.tensors.save import save_named
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def register(shell: InteractiveShell) -> None:
-    """Register `%blob`, `%load_blob` and `%gpu` with the shell."""
+    """Register `%blob`, `%load_blob`, `%save_blob` and `%gpu` with the shell."""
     from IPython.core.magic import no_var_expand
 
     for name in sorted(lines.MAGICS):
@@ -68,10 +69,10 @@ def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned:
     if bound.verb.function == "connect":
         print(adopted.sentence("Connected"))  # noqa: T201 -- what became of the cell
         return adopted.made
-    arguments[0], done = adopted.made.url, ""
+    arguments[pasted.url_at(bound)], done = adopted.made.url, ""
     try:
         value = _done(shell, pasted.renamed(bound, adopted.made), arguments, keywords, assigned=assigned)
-        done = "Loaded" if bound.verb.binds else "Connected"
+        done = "Loaded" if bound.verb.binds else "Saved" if bound.verb.takes_value else "Connected"
     finally:
         print(adopted.sentence(done))  # noqa: T201 -- also when the load failed: the connection is there
     return value
@@ -81,6 +82,8 @@ def _done(
     shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
 ) -> Any:
     namespace = shell.user_ns
+    if bound.verb.function == "save":
+        return _saved(shell, bound, arguments, keywords, assigned=assigned)
     if not bound.verb.binds:
         return operator.attrgetter(bound.verb.function)(jg)(*arguments, **keywords)
     name = _name(bound, arguments, namespace, assigned=assigned)
@@ -90,6 +93,16 @@ def _done(
             namespace[name] = value
         display.finish(str(receipt) if assigned else f"{name} = {receipt}")
     return value if assigned else None
+
+
+def _saved(
+    shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
+) -> Any:
+    source = bound.arguments[0].to_python()
+    with ProgressDisplay(str(arguments[1]), live=hasattr(shell, "kernel")) as display:
+        saved = save_named(*arguments, **keywords, report=display.update)
+        display.finish(f"{source} → {saved}")
+    return saved if assigned else None
 
 
 def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:
