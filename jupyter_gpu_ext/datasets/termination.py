@@ -55,7 +55,7 @@ class Termination:
         self._installed = False
 
     def hurry(self) -> None:
-        """A step is over and is being saved: the process is not ended before that is done."""
+        """Count no more time: a step is over, and its save may take as long as it takes."""
         self._said.put("over")
 
     def obey(self, frame: FrameType | None = None) -> NoReturn:
