@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
@@ -109,14 +110,11 @@ def torch_plan(pickled: bytes, sources: Sequence[Source], tensor_count: int) -> 
 
 
 def _torch(value: Any) -> SavePlan:
-    try:
-        from jupyter_gpu_ext.tensors.torch_pickle import describe
+    if importlib.util.find_spec("torch") is None:
+        raise NotInstalledError("Writing .pt needs torch.", hint="Save arrays as .safetensors or .npy.")
+    from jupyter_gpu_ext.tensors.torch_pickle import describe
 
-        found = describe(value)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise NotInstalledError("Writing .pt needs torch.", hint="Save arrays as .safetensors or .npy.") from None
+    found = describe(value)
     return torch_plan(found.pickled, [TorchSource(storage_bytes(one)) for one in found.storages], found.tensor_count)
 
 

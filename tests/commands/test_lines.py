@@ -31,7 +31,10 @@ from jupyter_gpu_ext.errors import UsageError
         ("save_blob $i a://x.pt", 'print(jg.save(i, "a://x.pt"))'),
         ("save_blob $j a://x.pt", 'print(jg.save(j, "a://x.pt"))'),
         ("blob save {m.state_dict()} a://{run}.pt", 'print(jg.save(m.state_dict(), f"a://{run}.pt"))'),
-        ("save_blob 'd[\"k\"]' a://x -f pt --overwrite", 'print(jg.save(d["k"], "a://x", format="pt", overwrite=True))'),
+        (
+            "save_blob 'd[\"k\"]' a://x -f pt --overwrite",
+            'print(jg.save(d["k"], "a://x", format="pt", overwrite=True))',
+        ),
         ("blob ls -- -h", 'print(jg.ls("-h"))'),
         ("blob ls -", 'print(jg.ls("-"))'),
     ],
