@@ -16,18 +16,30 @@ SLICE_BYTES = 4 << 20
 
 
 class Room:
-    """A host buffer for one slice, used again and again; page-locked for a device that copies faster then."""
+    """A host buffer for one slice, used again and again: what is given back to the allocator often stays with it."""
 
     def __init__(self) -> None:
-        self._buffer: torch.Tensor | None = None
+        self._array: np.ndarray[Any, Any] | None = None
+        # Page-locked, for a device that copies faster then.
+        self._pinned: torch.Tensor | None = None
 
-    def take(self, device: torch.device) -> torch.Tensor:
-        """Return the buffer: SLICE_BYTES of uint8."""
+    def array(self, size_bytes: int) -> np.ndarray[Any, Any]:
+        """Return so many bytes of it."""
+        import numpy as np
+
+        if self._array is None or len(self._array) < size_bytes:
+            self._array = np.empty(max(size_bytes, SLICE_BYTES), np.uint8)
+        return self._array[:size_bytes]
+
+    def tensor(self, size_bytes: int, device: torch.device) -> torch.Tensor:
+        """Return so many bytes of it to copy from `device` to."""
         import torch
 
-        if self._buffer is None:
-            self._buffer = torch.empty(SLICE_BYTES, dtype=torch.uint8, pin_memory=device.type in ("cuda", "xpu"))
-        return self._buffer
+        if device.type not in ("cuda", "xpu"):
+            return torch.from_numpy(self.array(size_bytes))
+        if self._pinned is None or self._pinned.numel() < size_bytes:
+            self._pinned = torch.empty(max(size_bytes, SLICE_BYTES), dtype=torch.uint8, pin_memory=True)
+        return self._pinned[:size_bytes]
 
 
 class Source(Protocol):
@@ -100,14 +112,21 @@ def _split(array: Any, item_bytes: int) -> Iterator[Any]:
 def _torch_bytes(piece: torch.Tensor, room: Room) -> memoryview:
     import torch
 
-    flat = piece.resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)
-    if flat.device.type != "cpu":
-        flat = room.take(flat.device)[: flat.numel()].copy_(flat)
+    if piece.device.type == "cpu" and piece.is_contiguous() and not piece.is_conj() and not piece.is_neg():
+        # Not `reshape`: of an axis with one element torch keeps any stride, and would see no bytes in it.
+        flat = piece.as_strided((piece.numel(),), (1,)).view(torch.uint8)
+    else:
+        flat = room.tensor(piece.numel() * piece.element_size(), piece.device)
+        flat.view(piece.dtype).view(piece.shape).copy_(piece)
     return memoryview(flat.numpy())  # type: ignore[arg-type]  # an array is a buffer; numpy declares it from 3.12 on
 
 
-def _numpy_bytes(piece: np.ndarray[Any, Any], dtype: np.dtype[Any], _room: Room) -> memoryview:
+def _numpy_bytes(piece: np.ndarray[Any, Any], dtype: np.dtype[Any], room: Room) -> memoryview:
     import numpy as np
 
-    whole = np.ascontiguousarray(piece, dtype=dtype).reshape(-1)
-    return memoryview(whole.view(np.uint8))  # type: ignore[arg-type]  # as above
+    if piece.flags.c_contiguous and piece.dtype == dtype:
+        flat = piece.reshape(-1).view(np.uint8)
+    else:
+        flat = room.array(piece.nbytes)
+        flat.view(dtype).reshape(piece.shape)[...] = piece
+    return memoryview(flat)  # type: ignore[arg-type]  # as above

@@ -253,7 +253,7 @@ def test_parts_of_one_storage_are_no_shared_memory(local_out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "format"),
+    ("name", "given", "form"),
     [
         ("x.pt", None, "pt"),
         ("x.PTH", None, "pt"),
@@ -264,8 +264,8 @@ def test_parts_of_one_storage_are_no_shared_memory(local_out: Path) -> None:
         ("step.100", "safetensors", "safetensors"),
     ],
 )
-def test_the_format_follows_from_name_or_argument(local_out: Path, name: str, given: str | None, format: str) -> None:
-    assert jg.save({"w": torch.ones(1)}, f"out://{name}", format=given).format == format
+def test_the_format_follows_from_name_or_argument(local_out: Path, name: str, given: str | None, form: str) -> None:
+    assert jg.save({"w": torch.ones(1)}, f"out://{name}", format=given).format == form
     assert raw(jg.load(f"out://{name}", device="cpu")["w"]) == raw(torch.ones(1))
 
 
