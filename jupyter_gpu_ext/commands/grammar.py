@@ -258,17 +258,19 @@ def _expression(value: Word, verb: Verb) -> Word:
         return word(Expression(text.strip()))
     raise UsageError(
         f"{verb.name} needs the name of a variable first, not {value.shown()!r}.",
-        hint="For example %save_blob state weights://run7/step100.safetensors",
+        hint="For example %save_blob state weights://run7/x.pt; other expressions in braces: {d['state']}.",
     )
 
 
 def _is_expression(text: str) -> bool:
+    # Quotes are gone by now: `d['x']` would be `d[x]`, so what may hold them needs braces.
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        node: ast.AST = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    # Parentheses around it would be needed, or a text would pass for a value.
-    return isinstance(tree.body, (ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.Dict))
+    while isinstance(node, ast.Attribute) or (isinstance(node, ast.Call) and not node.args and not node.keywords):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return isinstance(node, ast.Name)
 
 
 def _identifier(value: Word, option: Option) -> str:
