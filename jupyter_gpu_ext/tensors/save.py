@@ -57,7 +57,7 @@ class Saved:
 
 
 def save(value: Any, url: str, *, format: str | None = None, overwrite: bool = False) -> Saved:  # noqa: A002
-    """Write tensors to storage, without local disk and at most 64 MiB of host memory beside the value.
+    """Write tensors to storage, without local disk and with some blocks of 8 MiB of host memory beside the value.
 
     Parameters
     ----------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import signal
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -256,6 +258,21 @@ def test_signals_are_given_back(local_out: Path) -> None:
     thread.join()
     assert signal.getsignal(signal.SIGTERM) == before
     made[0].close()
+
+
+def test_a_forked_worker_is_ended_by_sigterm(local_out: Path) -> None:
+    with jg.Checkpointer(URL) as checkpoints:
+        checkpoints.restore()
+        checkpoints.save(0)
+        child = multiprocessing.get_context("fork").Process(target=signal.pause)
+        with warnings.catch_warnings():
+            # Python warns of forking with threads; loaders do it all the same.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child.start()
+        child.terminate()
+        child.join(20)
+        assert child.exitcode == -signal.SIGTERM
+    assert checkpoints.extra == {}
 
 
 def test_a_handler_that_was_there_has_its_turn(local_out: Path) -> None:

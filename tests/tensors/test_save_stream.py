@@ -225,7 +225,7 @@ def peak():
 name, turned = sys.argv[1], sys.argv[2] == "turned"
 # The libraries and their threads are there before it counts.
 jg.save({"w": torch.ones(5_000_000)}, f"out://first-{name}")
-tensor = torch.ones(5000, 6400)
+tensor = torch.ones(5000, 10_000)
 value = {"w": tensor.t() if turned else tensor}
 before = peak()
 jg.save(value, f"out://{name}")
@@ -239,5 +239,5 @@ print(json.dumps(peak() - before))
 def test_memory_is_bounded(azure_out: dict[str, object], name: str, order: str) -> None:
     done = subprocess.run([sys.executable, "-c", MEMORY, name, order], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    # Of 128 MB.
-    assert json.loads(done.stdout) < 80 << 20
+    # Of 200 MB: the blocks on their way, what the provider's client copies of them, and what malloc keeps.
+    assert json.loads(done.stdout) < 120 << 20
