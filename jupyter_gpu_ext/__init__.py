@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
+    from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
     from jupyter_gpu_ext.storage import cache as cache
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.loader import load as load
+    from jupyter_gpu_ext.tensors.save import save as save
 
 _HOMES = {
+    "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
     "LogSink": "jupyter_gpu_ext.storage.logs",
     "__version__": "jupyter_gpu_ext._version",
     "connect": "jupyter_gpu_ext.storage.connect",
@@ -39,11 +42,13 @@ _HOMES = {
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
     "rm": "jupyter_gpu_ext.storage.rm",
+    "save": "jupyter_gpu_ext.tensors.save",
 }
 
 _ROOMS = {"cache": "jupyter_gpu_ext.storage.cache", "gpu": "jupyter_gpu_ext.gpu"}
 
 __all__ = [
+    "Checkpointer",
     "LogSink",
     "__version__",
     "cache",
@@ -58,6 +63,7 @@ __all__ = [
     "open",
     "plan",
     "rm",
+    "save",
 ]
 
 

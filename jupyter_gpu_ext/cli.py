@@ -74,9 +74,10 @@ def _run(family: str, arguments: list[str]) -> str:
         )
     words = plain(argument for argument in arguments if argument != "--json")
     verb, rest = lines.choose(family, [], words)
-    if verb.binds:
+    if verb.binds or verb.takes_value:
         raise UsageError(
-            f"{verb.name} needs a process that lives on.", hint="Use %load_blob in a notebook, jg.load in a script."
+            f"{verb.name} needs a process that lives on.",
+            hint=f"Use %{verb.function}_blob in a notebook, jg.{verb.function} in a script.",
         )
     spec = lines.read(verb, rest)
     positional, keywords = spec.resolve(ast.literal_eval)

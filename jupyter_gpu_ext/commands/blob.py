@@ -1,4 +1,4 @@
-"""The verbs of `%blob`, `%load_blob` and `jupyter blob`."""
+"""The verbs of `%blob`, `%load_blob`, `%save_blob` and `jupyter blob`."""
 
 from __future__ import annotations
 
@@ -109,4 +109,19 @@ RM = Verb(
     asks=True,
 )
 
-VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, CP, RM, *cache.VERBS)}
+SAVE = Verb(
+    name="blob save",
+    function="save",
+    summary="Write a value's tensors to storage, straight from the device; whole or not at all.",
+    positionals=("name", "url"),
+    options=(
+        Option(
+            flag="--format", short="-f", metavar="FORMAT", help="safetensors, pt or npy; else by URL", keyword="format"
+        ),
+        Option(flag="--overwrite", help="replace the object that is there", kind="flag", keyword="overwrite"),
+    ),
+    takes_value=True,
+    reports=True,
+)
+
+VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, SAVE, CP, RM, *cache.VERBS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import difflib
 import keyword
@@ -10,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_gpu_ext.commands.word import Expression, Part, Word, word
+from jupyter_gpu_ext.commands.word import Expression, Part, Variable, Word, word
 from jupyter_gpu_ext.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Verb:
         The function takes `report=`, which is told how far it is.
     asks : bool
         Something is lost: a person is asked first, unless the line says so already.
+    takes_value : bool
+        The first word is a value of the notebook: its name or another expression, not text.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Verb:
     binds: bool = False
     reports: bool = False
     asks: bool = False
+    takes_value: bool = False
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
@@ -254,7 +258,34 @@ class _Parser:
                 f"{self.verb.name} does not know what to do with {extra}.",
                 hint='A name with spaces goes in quotes: "my file.pt".',
             )
+        if self.verb.takes_value:
+            self.arguments[0] = _expression(self.arguments[0], self.verb)
         return Spec(self.verb, tuple(self.arguments), self.keywords, self.output, self.agreed)
+
+
+def _expression(value: Word, verb: Verb) -> Word:
+    if len(value.parts) == 1 and isinstance(part := value.parts[0], Variable):
+        return word(Expression(part.name))
+    if (text := value.literal) is None:
+        if len(value.parts) == 1:
+            return value
+    elif _is_expression(text):
+        return word(Expression(text.strip()))
+    raise UsageError(
+        f"{verb.name} needs the name of a variable first, not {value.shown()!r}.",
+        hint="For example %save_blob state weights://run7/x.pt; other expressions in braces: {d['state']}.",
+    )
+
+
+def _is_expression(text: str) -> bool:
+    # Quotes are gone by now: `d['x']` would be `d[x]`, so what may hold them needs braces.
+    try:
+        node: ast.AST = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    while isinstance(node, ast.Attribute) or (isinstance(node, ast.Call) and not node.args and not node.keywords):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return isinstance(node, ast.Name)
 
 
 def _identifier(value: Word, option: Option) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FAMILIES: Mapping[str, Mapping[str, Verb]] = {"blob": blob.VERBS, "gpu": gpu.VERBS}
 
 # A magic's name to the words that it stands for.
-_MAGICS = {"blob": ("blob",), "gpu": ("gpu",), "load_blob": ("blob", "load")}
+_MAGICS = {"blob": ("blob",), "gpu": ("gpu",), "load_blob": ("blob", "load"), "save_blob": ("blob", "save")}
 _DEFAULTS = {"gpu": "status"}
 
 MAGICS = frozenset(_MAGICS)

@@ -14,7 +14,7 @@ from jupyter_gpu_ext.text import printable, redact
 # What IPython runs as a magic without its `%`, unless a variable has the name.
 BARE_MAGICS = re.compile(
     r"cat|cd|clear|conda|cp|hist(ory)?|less|ll|ls|lsmagic|lx|man|mamba|mkdir|more|mv|pip|pwd|rm|rmdir|uv|whos?|"
-    r"blob|gpu|load_blob"
+    r"blob|gpu|load_blob|save_blob"
 )
 _FIX = "Fix it, or tag the cell `skip`."
 

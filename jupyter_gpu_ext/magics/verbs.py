@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def register(shell: InteractiveShell) -> None:
-    """Register `%blob`, `%load_blob` and `%gpu` with the shell."""
+    """Register `%blob`, `%load_blob`, `%save_blob` and `%gpu` with the shell."""
     from IPython.core.magic import no_var_expand
 
     for name in sorted(lines.MAGICS):
@@ -72,10 +72,10 @@ def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned:
     if bound.verb.function == "connect":
         print(adopted.sentence("Connected"))  # noqa: T201 -- what became of the cell
         return adopted.made
-    arguments[0], done = adopted.made.url, ""
+    arguments[pasted.url_at(bound)], done = adopted.made.url, ""
     try:
         value = _done(shell, pasted.renamed(bound, adopted.made), arguments, keywords, assigned=assigned)
-        done = "Loaded" if bound.verb.binds else "Connected"
+        done = "Loaded" if bound.verb.binds else "Saved" if bound.verb.takes_value else "Connected"
     finally:
         print(adopted.sentence(done))  # noqa: T201 -- also when the load failed: the connection is there
     return value
@@ -92,10 +92,10 @@ def _done(
         call = operator.attrgetter(bound.verb.function)(jg)
         if not bound.verb.reports:
             return call(*arguments, **keywords)
-        title = " → ".join(map(str, arguments))
-        with ProgressDisplay(title, live=hasattr(shell, "kernel"), beginning="looking for objects") as display:
+        shown = [bound.arguments[0].to_python() if bound.verb.takes_value else str(arguments[0]), *arguments[1:]]
+        with ProgressDisplay(" → ".join(shown), live=hasattr(shell, "kernel"), beginning="looking for objects") as display:
             value = call(*arguments, **keywords, report=display.update)
-            display.finish(str(value))
+            display.finish(f"{shown[0]} → {value}" if bound.verb.takes_value else str(value))
         return value if assigned else None
     name = _name(bound, arguments, namespace, assigned=assigned)
     with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:

@@ -59,6 +59,11 @@ class Writer:
         """The upload's id: hand it to `open_writer` to go on after a restart."""
         return self._upload.id
 
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes sent so far, in hex: all of them after `commit`."""
+        return self._digest.hexdigest()
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Take `data`; wait while enough blocks are on their way.
 
@@ -127,14 +132,15 @@ class Writer:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def _send(self) -> None:
-        block, self._block = self._block, bytearray()
+        # As bytes: a backend whose client wants these need not copy the block once more.
+        block, self._block = bytes(self._block), bytearray()
         index, self._next = self._next, self._next + 1
         await asyncio.to_thread(self._digest.update, block)
         if index in self._held:
             return
         await self._gate.acquire()
         self._raise_fault()
-        task = asyncio.create_task(self._upload.put(index, memoryview(block)))
+        task = asyncio.create_task(self._upload.put(index, block))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -177,13 +183,20 @@ async def open_writer(
     NotFoundError
         When nothing is left of the upload `resume_id`.
     """
-    backend, key = _target(url)
+    backend, key = writable_target(url)
     upload = await backend.begin(key, overwrite=overwrite, size_bytes=size_bytes, upload_id=resume_id)
     held = await upload.received() if resume_id is not None else set()
     return Writer(printable(redact(str(url))), upload, held)
 
 
-def _target(text: Any) -> tuple[Steady, str]:
+def writable_target(text: Any) -> tuple[Steady, str]:
+    """Return the backend that may write to a URL, and the key.
+
+    Raises
+    ------
+    DeniedError
+        When the connection is read-only.
+    """
     url = urls.parse(text)
     if url.scheme == "file":
         return writable(Connection(name="file", root="/", read_only=False)), url.key.lstrip("/")

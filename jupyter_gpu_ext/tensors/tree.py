@@ -123,7 +123,9 @@ class _Copy:
         if isinstance(node, list):
             copy.extend(self.of(item) for item in node)
         else:
-            copy.update((self.of(key), self.of(value)) for key, value in node.items())
+            for key, value in node.items():
+                # Not `update`, which for a Counter would count.
+                copy[self.of(key)] = self.of(value)
             if isinstance(node, OrderedDict):
                 vars(copy).update((key, self.of(value)) for key, value in vars(node).items())
         return copy

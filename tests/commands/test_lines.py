@@ -36,6 +36,12 @@ from jupyter_gpu_ext.errors import UsageError
         ("blob cache clear", "print(jg.cache.clear())"),
         ("blob cache clear a://b/", 'print(jg.cache.clear("a://b/"))'),
         ("blob cache warm a://{run}/", 'print(jg.cache.warm(f"a://{run}/"))'),
+        ("save_blob state weights://x.pt", 'print(jg.save(state, "weights://x.pt"))'),
+        ("save_blob $i a://x.pt", 'print(jg.save(i, "a://x.pt"))'),
+        ("save_blob $j a://x.pt", 'print(jg.save(j, "a://x.pt"))'),
+        ("blob save {m.state_dict()} a://{run}.pt", 'print(jg.save(m.state_dict(), f"a://{run}.pt"))'),
+        ("save_blob {d['k']} a://x -f pt", 'print(jg.save(d[\'k\'], "a://x", format="pt"))'),
+        ("save_blob m.state_dict() a://x --overwrite", 'print(jg.save(m.state_dict(), "a://x", overwrite=True))'),
         ("blob ls -- -h", 'print(jg.ls("-h"))'),
         ("blob ls -", 'print(jg.ls("-"))'),
     ],
@@ -49,7 +55,11 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
     ("line", "message", "hint"),
     [
         ("blob inf", "'inf'", "Did you mean blob info?"),
-        ("blob zzz", "'zzz'", "One of: connect, ls, info, plan, load, cp, rm, cache ls, cache clear, cache warm."),
+        (
+            "blob zzz",
+            "'zzz'",
+            "save, cp, rm, cache ls, cache clear, cache warm.",
+        ),
         ("blob cache lst", "blob cache has no verb 'lst'", "One of: ls, clear, warm."),
         ("blob cache a://x", "'a://x'", "One of: ls, clear, warm."),
         ("blob cach ls", "'cach'", "Did you mean blob cache"),
@@ -69,6 +79,12 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
         ("blob ls --limit 1 --limit 2", "twice", "Leave one."),
         ("load_blob a://x -o 1a", "'1a'", "-o model"),
         ("load_blob a://x -o for", "'for'", "-o model"),
+        ("save_blob state", "needs URL", "blob save --help"),
+        ("save_blob a://x.pt state", "name of a variable first", "%save_blob state"),
+        ("save_blob '\"text\"' a://x.pt", "name of a variable first", "%save_blob state"),
+        ("save_blob a{b}c a://x.pt", "name of a variable first", "%save_blob state"),
+        ("save_blob d['k'] a://x.pt", "name of a variable first", "in braces"),
+        ("save_blob x=1 a://x.pt", "name of a variable first", "%save_blob state"),
         ("load_blob a://x -o __name__", "'__name__'", "-o model"),
     ],
 )
@@ -110,7 +126,7 @@ def test_help_of_a_verb_names_every_option(verb) -> None:
 
 
 def test_every_family_is_a_magic() -> None:
-    assert set(FAMILIES) | {"load_blob"} == MAGICS
+    assert set(FAMILIES) | {"load_blob", "save_blob"} == MAGICS
 
 
 @pytest.mark.parametrize(

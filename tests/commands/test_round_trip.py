@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_gpu_ext.commands.grammar import name_from_url
-from jupyter_gpu_ext.commands.lines import FAMILIES, HelpRequest, parse_magic
+from jupyter_gpu_ext.commands.lines import FAMILIES, MAGICS, HelpRequest, parse_magic
 from jupyter_gpu_ext.errors import UsageError
 
 NAMES: dict[str, Any] = {"x": 3, "url": "a://b.pt", "größe": "weiß", "d": {"a b": [1, 2], "}": "#"}}
@@ -44,6 +44,8 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12).filter(l
 LITERALS = TEXTS.map(lambda text: (_quoted(text), text))
 FIELDS = st.sampled_from(EXPRESSIONS).map(lambda source: (f"{{{source}}}", eval(source, dict(NAMES))))
 BOUND = st.sampled_from(["x", "url"]).map(lambda name: (f"${name}", NAMES[name]))
+# What a verb that takes a value reads as an expression, although no braces are around it.
+VALUES = st.sampled_from(["x", "url", "größe"]).map(lambda source: (source, NAMES[source]))
 PARTS = st.lists(st.one_of(LITERALS, FIELDS, BOUND), min_size=1, max_size=3)
 
 
@@ -91,6 +93,8 @@ def lines(draw: st.DrawFn) -> tuple[str, str, tuple[str, list[Any], dict[str, An
         options[option.keyword] = values if option.kind == "many" else _listed(values[0])
     wanted = [*verb.positionals, *([verb.optional] if verb.optional and draw(st.booleans()) else [])]
     positional = [draw(words()) for _ in wanted]
+    if verb.takes_value:
+        positional[0] = draw(st.one_of(VALUES, FIELDS.map(lambda one: (f'"{one[0]}"', one[1])), BOUND))
     line = " ".join([*typed, "--", *(one for one, _ in positional)])
     return (
         family,
@@ -114,7 +118,7 @@ def test_source_and_spec_make_the_call_that_was_typed(case: tuple[str, str, Any]
 
 @given(TEXTS)
 def test_any_line_is_read_or_refused_in_words(line: str) -> None:
-    for magic in ("blob", "gpu", "load_blob"):
+    for magic in sorted(MAGICS):
         try:
             parse_magic(magic, line).bind(()).expression()
         except (UsageError, HelpRequest) as answer:

@@ -38,7 +38,9 @@ def stores(tmp_path_factory, azurite, proxy):
         container.upload_blob(f"{name}.safetensors", safetensors.numpy.save(tensors))
     slow = azure_fields(azurite, container.container_name)
     slow |= {"endpoint": f"http://127.0.0.1:{proxy.port}/{AZURITE_ACCOUNT}"}
-    write_connections(folder / "connections.toml", disk={"root": str(folder)}, slow=slow)
+    (folder / "out").mkdir()
+    out = {"root": str(folder / "out"), "read_only": False}
+    write_connections(folder / "connections.toml", disk={"root": str(folder)}, slow=slow, out=out)
     return folder
 
 

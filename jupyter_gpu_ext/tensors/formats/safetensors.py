@@ -16,7 +16,7 @@ from jupyter_gpu_ext.tensors.models import ITEM_BYTES, MOST_TENSORS, Stored, Ten
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.reader import Reader
 
-_DTYPES = {
+DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
     "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
     "C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu",
@@ -102,7 +102,7 @@ def _tensors(header: dict[str, Any], base: int, reader: Reader) -> tuple[dict[st
     tensors, storages = dict[str, Tensor](), dict[str, Stored]()
     for name, entry in header.items():
         try:
-            dtype, shape, (start, stop) = _DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+            dtype, shape, (start, stop) = DTYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
             lists = isinstance(entry["shape"], list) and isinstance(entry["data_offsets"], list) and len(shape) <= 64
             whole = lists and all(type(size) is int and 0 <= size < 2**63 for size in (*shape, start, stop))
         except (KeyError, TypeError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import GpuExtError, TensorFormatError, UnsupportedFormatError
@@ -166,6 +166,24 @@ def _describe(pickle: bytes, reader: Reader) -> tuple[Any, dict[str, Tensor], di
     return tree, tensors, storages.size_bytes
 
 
+def examine(pickle: bytes) -> tuple[int, dict[str, None]]:
+    """Return how many tensors a pickle describes, and the names in it that would not be read.
+
+    Raises
+    ------
+    TensorFormatError
+        When it is read by nobody, whatever the names.
+    """
+    machine = Machine(_FUNCTIONS, _CONSTANTS, _Storages())
+    try:
+        tree = machine.run(pickle)
+        return 0 if machine.unknown else len(flatten(tree)), machine.unknown
+    except GpuExtError:
+        if not machine.unknown:
+            raise
+    return 0, machine.unknown
+
+
 async def _storages(
     directory: Directory, rule: Mapping[str, ByteRange] | None, prefix: str, keys: set[str], reader: Reader
 ) -> dict[str, Stored]:
@@ -245,6 +263,11 @@ def _encoded(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _counter(counts: Any) -> Counter[Any]:
+    # What a schedule of several milestones keeps.
+    return Counter({check_key(key): count for key, count in dict(counts).items()})
+
+
 def _complex(real: float, imaginary: float) -> complex:
     return complex(float(real), float(imaginary))
 
@@ -256,6 +279,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch.Size": _size,
     "torch.device": _device,
     "collections.OrderedDict": lambda pairs=(): OrderedDict((check_key(key), value) for key, value in pairs),
+    "collections.Counter": _counter,
     "_codecs.encode": _encoded,
     # No bytes at all, in protocol 2.
     **{f"{module}.bytes": lambda: b"" for module in ("builtins", "__builtin__")},

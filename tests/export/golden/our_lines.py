@@ -52,6 +52,8 @@ print(jg.gpu.status())
 def read(name):
     tensors = jg.load(f"weights://{name}")
     return tensors
+print(jg.save(x, f"weights://{run}/x.safetensors"))
+saved = jg.save(dict(d, x=x), f"weights://{run}/all.pt", overwrite=True)  # both
 
 # %% cell 8 id="cell-8"
 # dropped: %blob --help

@@ -1,0 +1,1 @@
+"""A training run's view of storage over time: its checkpoints."""

@@ -1,0 +1,80 @@
+"""SIGTERM, which a scheduler sends before it takes the machine away: remembered until a step is over, then obeyed."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+# What a shell says of a process that SIGTERM ended.
+_EXIT_CODE = 128 + signal.SIGTERM
+
+
+class Termination:
+    """Holds a SIGTERM back, since in the middle of a step a model belongs to no step.
+
+    Parameters
+    ----------
+    grace_seconds : float
+        After this long without the end of a step the process ends all the same; a second SIGTERM ends it at once.
+
+    Attributes
+    ----------
+    requested : bool
+        SIGTERM came.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.requested = False
+        self._grace_seconds = grace_seconds
+        self._previous: Any = None
+        self._installed = False
+        # Of all queues this one may be used in a signal handler.
+        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def install(self) -> None:
+        """Take SIGTERM, in the main thread and where it is not ignored; elsewhere Python has no handlers."""
+        self._previous = signal.getsignal(signal.SIGTERM)
+        if threading.current_thread() is not threading.main_thread() or self._previous in (None, signal.SIG_IGN):
+            return
+        threading.Thread(target=self._watch, name="jupyter-gpu-ext-sigterm", daemon=True).start()
+        signal.signal(signal.SIGTERM, self._handle)
+        self._installed = True
+
+    def uninstall(self) -> None:
+        """Give SIGTERM back to whoever had it; who took it since keeps it."""
+        self._said.put("over")
+        mine = self._installed and signal.getsignal(signal.SIGTERM) == self._handle
+        if mine and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._previous)
+        self._installed = False
+
+    def hurry(self) -> None:
+        """Count no more time: a step is over, and its save may take as long as it takes."""
+        self._said.put("over")
+
+    def obey(self, frame: FrameType | None = None) -> NoReturn:
+        """Let the handler that was there before have its turn, then end the process."""
+        self.uninstall()
+        if callable(self._previous):
+            self._previous(signal.SIGTERM, frame)
+        raise SystemExit(_EXIT_CODE)
+
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            self.obey(frame)
+        self.requested = True
+        self._said.put("requested")
+
+    def _watch(self) -> None:
+        if self._said.get() == "over":
+            return
+        try:
+            self._said.get(timeout=self._grace_seconds)
+        except queue.Empty:
+            os.kill(os.getpid(), signal.SIGTERM)
