@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_ASKED = "x-ms-client-request-id"
 _PIECE_BYTES = 256 * 1024
 _MOST_HEADER_BYTES = 64 * 1024
 
@@ -79,7 +80,8 @@ class Request:
         """
         line, *rest = head.decode("latin-1").split("\r\n")
         method, target, _ = line.split(" ")
-        path, _, query = target.partition("?")
+        # A client may name the host in the target as well (RFC 9112, 3.2.2).
+        path, _, query = re.sub(r"^https?://[^/]*", "", target).partition("?")
         _, _, _, key = unquote(path).split("/", 3)
         if not key or ".." in key.split("/") or key.startswith("/") or "\0" in key:
             raise ValueError(key)
@@ -161,6 +163,8 @@ class Server:
                 f"Last-Modified: {formatdate(found.st_mtime, usegmt=True)}",
                 *([f"Content-Range: bytes {span.start}-{span.stop - 1}/{found.st_size}"] if partial else []),
                 *self._digest(Path(file.name), partial=partial),
+                # Some clients check that the answer is theirs.
+                *([f"{_ASKED}: {request.headers[_ASKED]}"] if _ASKED in request.headers else []),
             ]
             client.sendall(_reply(206 if partial else 200, lines))
             if request.method == "GET":
