@@ -252,6 +252,10 @@ class LocalBackend:
                 f"This user may not read or write {shown}.", hint="Check the file's owner and mode."
             ) from None
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise BadRequestError(
+                    f"{shown}: a name in it is too long for this disk.", hint="255 bytes a part are usual."
+                ) from None
             raise UnreachableError(
                 f"{shown} cannot be read or written ({error.strerror}).", hint="Check the mount."
             ) from None

@@ -226,7 +226,7 @@ def no_listing_leads_out(walled: Walled, prefix: str) -> None:
     assert not [key for key in found if not key.endswith("/")]
 
 
-@pytest.mark.parametrize("examples", [20, pytest.param(500, marks=[pytest.mark.prove, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("examples", [20, pytest.param(570, marks=[pytest.mark.prove, pytest.mark.timeout(1200)])])
 @pytest.mark.parametrize("kind", ["azure", "sas", "s3", "local", "ram"])
 def test_hostile_keys(request: pytest.FixtureRequest, kind: str, examples: int) -> None:
     walled: Walled = request.getfixturevalue(kind)
@@ -251,4 +251,4 @@ def test_hostile_keys(request: pytest.FixtureRequest, kind: str, examples: int) 
     print(f"{kind}: {len(tried)} keys, {dict(walled.ends)}")
     assert walled.state() == neighbours
     assert walled.ends["exact"]
-    assert len(tried) >= examples / 2
+    assert len(tried) > examples * 0.7
