@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from jupyter_gpu_ext.errors import GpuExtError
-from jupyter_gpu_ext.storage import connections, memory
+from jupyter_gpu_ext.storage import backends, connections, memory
 from jupyter_gpu_ext.storage.backends import writable
 from jupyter_gpu_ext.storage.listing import list_page
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
+from jupyter_gpu_ext.storage.retry import Schedule
 from jupyter_gpu_ext.storage.writer import open_writer
 from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, KEY_VARIABLE, azure_fields, write_connections
 from tests.storage.clouds import S3_KEYS, new_bucket, s3_fields
@@ -72,6 +73,12 @@ class Walled:
 # Azurite answers 500 to every listing of a container that holds such a name; Azure encodes it.
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 NEIGHBOURS = ("secret", "walled/secret", "walled/in-secret", "walled/in", "etc/passwd")
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an emulator answers with 500, it answers with 500 again."""
+    monkeypatch.setattr(backends, "REMOTE", Schedule(tries=2, first_seconds=0.01))
 
 
 @pytest.fixture
