@@ -134,6 +134,7 @@ def azure_reads(
         "jupyter_gpu_ext, as a load reads": clients.read_ours(f"bench://{key}"),
         "jupyter_gpu_ext, fsspec, checked": clients.read_ours_checked("bench", key),
         "obstore, same ranges": clients.read_obstore(store, key),
+        "obstore, one request": clients.read_whole(store, key),
         "azure-storage-blob, 8 at a time": lambda _: (
             sdk.get_blob_client(key).download_blob(max_concurrency=8).readall()
         ),
@@ -181,6 +182,7 @@ def moto_both(folder: Path) -> None:
             "jupyter_gpu_ext, as a load reads": clients.read_ours("bench://ours"),
             "jupyter_gpu_ext, fsspec, checked": clients.read_ours_checked("bench", "ours"),
             "obstore, same ranges": clients.read_obstore(store, "ours"),
+            "obstore, one request": clients.read_whole(store, "ours"),
             "s3fs": lambda _: files.cat_file(f"{bucket.bucket}/ours"),
         }
         compare("Read, moto", len(data), reads)

@@ -264,7 +264,7 @@ class LocalBackend:
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
                 raise BadRequestError(
-                    "The name is too long for this folder's file system.", hint="Shorten it."
+                    f"{shown}: a name in it is too long for this disk.", hint="255 bytes a part are usual."
                 ) from None
             raise UnreachableError(
                 f"{shown} cannot be read or written ({error.strerror}).", hint="Check the mount."

@@ -6,6 +6,7 @@ What is new and not named here fails a test, which says what to add.
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -137,9 +138,41 @@ def _files(name: str) -> Iterator[object]:
     yield files.cat_file("notes.txt")
 
 
+def _saved(name: str) -> Iterator[object]:
+    import numpy as np
+
+    yield jg.save({"w": np.zeros(3, np.float32)}, f"{name}://saved.safetensors", overwrite=True)
+    yield jg.save(np.zeros(3), f"{name}://none/saved.npy")
+
+
+def _logged(name: str) -> Iterator[object]:
+    sink = jg.LogSink(f"{name}://logs/run.log", flush_seconds=60)
+    sink.handle(logging.makeLogRecord({"msg": "a line", "levelno": logging.INFO}))
+    yield sink
+    sink.close()
+
+
+def _kept(name: str) -> Iterator[object]:
+    yield jg.cache.ls()
+    yield jg.cache.warm(f"{name}://{FILE}")
+    yield jg.load(f"{name}://{FILE}", device="cpu", cache=True)
+    yield jg.cache.ls()
+    yield jg.cache.clear(f"{name}://")
+
+
+def _checkpointed(name: str) -> Iterator[object]:
+    with jg.Checkpointer(f"{name}://steps/") as kept:
+        yield kept
+        yield kept.restore()
+
+
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
+    "Checkpointer": _checkpointed,
+    "LogSink": _logged,
     "__version__": lambda _: [jg.__version__],
+    "cache": _kept,
     "connect": lambda name: (jg.connect(f"{name}://{key}") for key in ("", FILE)),
+    "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
     "gpu": lambda _: [jg.gpu.status()],
@@ -148,15 +181,17 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "ls": lambda name: (jg.ls(*url) for url in ((), (f"{name}://",), (f"{name}://a/",))),
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
+    "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
+    "save": _saved,
 }
 
 # What a verb's words may be, by the name that its table gives them; a function of the connection.
 WORDS: dict[str, Callable[[str], str]] = {
     "url": lambda name: f"{name}://{FILE}",
     "link": lambda name: f"{name}://{FILE}",
-    "source": lambda name: f"{name}://{FILE}",
-    "target": lambda name: f"{name}://copied",
-    "destination": lambda name: f"{name}://copied",
+    "src": lambda name: f"{name}://{FILE}",
+    "dst": lambda name: f"{name}://copied",
+    "name": lambda _: "tensors",
 }
 VALUES = {"number": "1", "many": "'*'", "output": "bound", "flag": "", "off": ""}
 

@@ -94,7 +94,7 @@ def hostile(fault: str, *, certificate: Path | None = None, elsewhere: str = "")
     server.daemon_threads = True
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        context.load_cert_chain(certificate.with_name("server.pem"), certificate.with_name("key.pem"))
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     told.port = server.server_port
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

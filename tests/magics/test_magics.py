@@ -282,7 +282,7 @@ def test_the_greeting(cells, stores):
     assert re.fullmatch(
         rf"jupyter_gpu_ext {re.escape(__version__)} · Simulated L4 24 GB, [\d.]+ GB of 24.0 GB free", first
     )
-    assert second == "connections: disk://, slow://"
+    assert second == "connections: disk://, slow://, out://"
     assert third == "Help: %blob --help, %gpu --help"
 
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from jupyter_gpu_ext.errors import GpuExtError
-from jupyter_gpu_ext.storage import connections, memory
+from jupyter_gpu_ext.storage import backends, connections, memory
 from jupyter_gpu_ext.storage.backends import writable
 from jupyter_gpu_ext.storage.listing import list_page
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
+from jupyter_gpu_ext.storage.retry import Schedule
 from jupyter_gpu_ext.storage.writer import open_writer
-from tests.conftest import AZURITE_KEY, KEY_VARIABLE, azure_fields, write_connections
+from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, KEY_VARIABLE, azure_fields, write_connections
 from tests.storage.clouds import S3_KEYS, new_bucket, s3_fields
 
 if TYPE_CHECKING:
@@ -54,15 +59,26 @@ class Walled:
         Returns every object, inside and out, with what changes when it is written.
     place : callable
         Returns the name in `state` that a key of the connection must have.
+    unproven : re.Pattern or None
+        Keys that the emulator itself breaks on: they are read and listed, not written.
     """
 
     name: str
     state: Callable[[], dict[str, object]]
     place: Callable[[str], str]
+    unproven: re.Pattern[str] | None = None
     ends: Counter[str] = field(default_factory=Counter)
 
 
+# Azurite answers 500 to every listing of a container that holds such a name; Azure encodes it.
+NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 NEIGHBOURS = ("secret", "walled/secret", "walled/in-secret", "walled/in", "etc/passwd")
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an emulator answers with 500, it answers with 500 again."""
+    monkeypatch.setattr(backends, "REMOTE", Schedule(tries=2, first_seconds=0.01))
 
 
 @pytest.fixture
@@ -74,7 +90,22 @@ def azure(azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     fields = azure_fields(azurite, container.container_name)
     root = f"az://{container.container_name}/walled/in"
     write_connections(tmp_path / "connections.toml", hostile={**fields, "root": root, "read_only": False})
-    return Walled("hostile", lambda: {one.name: one.etag for one in container.list_blobs()}, "walled/in/{}".format)
+    return Walled(
+        "hostile", lambda: {one.name: one.etag for one in container.list_blobs()}, "walled/in/{}".format, NO_XML
+    )
+
+
+@pytest.fixture
+def sas(azure: Walled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walled:
+    """The same under a signature that covers the whole container: storage itself refuses nothing."""
+    fields = tomllib.loads((tmp_path / "connections.toml").read_text())["connections"]["hostile"]
+    container = fields["root"].removeprefix("az://").partition("/")[0]
+    may, end = ContainerSasPermissions(True, True, True, list=True), datetime.now(UTC) + timedelta(hours=12)
+    signed = generate_container_sas(AZURITE_ACCOUNT, container, account_key=AZURITE_KEY, permission=may, expiry=end)
+    monkeypatch.setenv("TEST_SAS", signed)
+    fields |= {"credential": "sas", "secret": "env:TEST_SAS"}
+    write_connections(tmp_path / "connections.toml", hostile=fields)
+    return azure
 
 
 @pytest.fixture
@@ -88,7 +119,7 @@ def s3(moto: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walled:
     )
 
     def state() -> dict[str, object]:
-        found = store.client.list_objects_v2(Bucket=store.bucket, EncodingType="url")
+        found = store.client.list_objects_v2(Bucket=store.bucket)
         return {one["Key"]: (one["ETag"], one["LastModified"]) for one in found["Contents"]}
 
     return Walled("hostile", state, "walled/in/{}".format)
@@ -125,6 +156,26 @@ def ram(tmp_path: Path) -> Walled:
     return Walled("hostile", state, f"{root}!{{}}".format)
 
 
+LEADING_OUT = (
+    "../secret",
+    "../in-secret",
+    "a/../../secret",
+    "..",
+    "./../secret",
+    "..\\secret",
+    "../../secret",
+    "x\\y",
+    ".",
+)
+
+
+@pytest.mark.parametrize("kind", ["azure", "sas", "s3", "local", "ram"])
+def test_keys_that_lead_out(request: pytest.FixtureRequest, kind: str) -> None:
+    walled: Walled = request.getfixturevalue(kind)
+    for key in LEADING_OUT:
+        round_trip(walled, key)
+
+
 NUMBERS = count()
 
 
@@ -134,6 +185,9 @@ def round_trip(walled: Walled, key: str) -> None:
     with pytest.raises(GpuExtError):
         LOOP.run(open_reader(url))
     assert walled.state() == before
+    if walled.unproven and walled.unproven.search(key):
+        walled.ends["unproven"] += 1
+        return
     try:
         LOOP.run(write(url, data))
     except GpuExtError as error:
@@ -179,8 +233,8 @@ def no_listing_leads_out(walled: Walled, prefix: str) -> None:
     assert not [key for key in found if not key.endswith("/")]
 
 
-@pytest.mark.parametrize("examples", [20, pytest.param(500, marks=[pytest.mark.prove, pytest.mark.timeout(1200)])])
-@pytest.mark.parametrize("kind", ["azure", "s3", "local", "ram"])
+@pytest.mark.parametrize("examples", [20, pytest.param(570, marks=[pytest.mark.prove, pytest.mark.timeout(1200)])])
+@pytest.mark.parametrize("kind", ["azure", "sas", "s3", "local", "ram"])
 def test_hostile_keys(request: pytest.FixtureRequest, kind: str, examples: int) -> None:
     walled: Walled = request.getfixturevalue(kind)
     neighbours = walled.state()
@@ -204,4 +258,4 @@ def test_hostile_keys(request: pytest.FixtureRequest, kind: str, examples: int) 
     print(f"{kind}: {len(tried)} keys, {dict(walled.ends)}")
     assert walled.state() == neighbours
     assert walled.ends["exact"]
-    assert len(tried) >= examples / 2
+    assert len(tried) > examples * 0.7

@@ -97,6 +97,11 @@ def test_a_link_that_is_changed_after_the_look(walled: Store, monkeypatch: pytes
     assert isinstance(caught.value, DeniedError) == (walled.folder / through).exists()
 
 
+def test_name_that_is_too_long(local_store: Store) -> None:
+    with pytest.raises(BadRequestError, match="too long"):
+        LOOP.run(open_reader(f"disk://{'x' * 300}"))
+
+
 def test_root_may_be_a_link(local_store: Store, tmp_path: Path) -> None:
     local_store.put("x", b"inside")
     (tmp_path / "alias").symlink_to(local_store.folder)
