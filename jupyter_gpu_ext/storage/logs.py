@@ -73,10 +73,12 @@ class LogSink(logging.Handler):
             raise BadRequestError(
                 "flush_seconds, buffer_characters and part_bytes are above 0.", hint="Leave them out."
             )
+        # Whoever shows a half-made sink, as a verbose traceback does, needs these.
+        super().__init__(level)
+        self.url, self._closed = "", True
         place = places.find(url)
         conflicts.check_target(place.key)
         place.writing()
-        super().__init__(level)
         self.url = place.shown
         self._process = os.getpid()
         self._closed = False

@@ -193,7 +193,7 @@ WORDS: dict[str, Callable[[str], str]] = {
     "dst": lambda name: f"{name}://copied",
     "name": lambda _: "tensors",
 }
-VALUES = {"number": "1", "many": "'*'", "output": "bound", "flag": "", "off": ""}
+VALUES = {"number": "1", "consent": "", "many": "'*'", "output": "bound", "flag": "", "off": ""}
 
 
 def missing() -> list[str]:
