@@ -226,7 +226,9 @@ def verbs() -> list[Verb]:
 
 def calls(verb: Verb, name: str) -> list[str]:
     """Return command lines that use a connection: the words alone, and once with each option."""
-    words = [WORDS[word](name) for word in (*verb.positionals, *([verb.optional] if verb.optional else []))]
+    names = (*verb.positionals, *([verb.optional] if verb.optional else []))
+    # What loses something loses a copy.
+    words = [WORDS["dst" if verb.asks else word](name) for word in names]
     plain = " ".join([verb.name, *words])
     options = [f"{plain} {option.flag} {VALUES.get(option.kind, 'cpu')}".rstrip() for option in verb.options]
     return [plain, *([verb.name] if verb.optional else []), *options]
