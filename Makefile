@@ -15,6 +15,8 @@ NODE_PATH_ENV := PATH="$(CURDIR)/$(BIN):$(CURDIR)/.node/bin:$$PATH"
 FRONTEND := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 PYTHON_PLACES := jupyter_gpu_ext tests bench binder
 PYTEST := $(BIN)/python -m pytest
+# Tests wait for servers much of the time: two at a time, a file by one process.
+TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help demo test test-python test-frontend test-ui prove check bench docs build clean
 
@@ -28,7 +30,8 @@ test: test-python test-frontend test-ui ## everything but the full counts, on re
 
 test-python: .venv/.develop tests/node_modules/.stamp
 	@tools/need gcc:gcc
-	$(PYTEST) -m "not prove" --ignore=tests/ui
+	@tools/need g++:g++
+	$(PYTEST) -m "not prove" --ignore=tests/ui $(TOGETHER)
 
 test-frontend: labextension/node_modules/.stamp
 	@(cd labextension && $(NODE_PATH_ENV) jlpm test)
@@ -39,7 +42,8 @@ test-ui: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/p
 
 prove: .venv/.develop tests/node_modules/.stamp ## the full counts, up to an hour
 	@tools/need gcc:gcc
-	$(NODE_PATH_ENV) $(PYTEST) -m "prove or not prove" --ignore=tests/ui --timeout 3600
+	@tools/need g++:g++
+	$(NODE_PATH_ENV) $(PYTEST) -m "prove or not prove" --ignore=tests/ui --timeout 3600 $(TOGETHER)
 
 check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls between rooms, authentication
 	$(BIN)/ruff check $(PYTHON_PLACES)
@@ -50,6 +54,8 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 	(cd labextension && $(NODE_PATH_ENV) jlpm lint:check)
 
 bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
+	# The peers' own pins would move what is measured.
+	$(PIP) install --no-deps -r requirements/bench.txt
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.loading
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.storage
 
