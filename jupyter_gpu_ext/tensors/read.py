@@ -73,7 +73,8 @@ class _Run:
         self._thread = thread
         by_buffer = [one.range.size_bytes for one in assembly.plan.fetches if not assembly.goes_straight(one)]
         longest = max(by_buffer, default=1)
-        count = max(2, ring_bytes // longest)
+        # Page-locked buffers are all that is held for a device; elsewhere what the client holds counts, too.
+        count = max(2, ring_bytes // (longest if assembly.pins else longest + 2 * _STRAIGHT_BYTES))
         self._ring = Ring(buffer_bytes=longest, count=count, pins=assembly.pins)
         self._pace = Pace(count if by_buffer else max(FIRST, ring_bytes // _STRAIGHT_BYTES))
         self._busy = 0
