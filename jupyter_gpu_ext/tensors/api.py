@@ -46,7 +46,7 @@ class Info:
         if len(tensors) > _SHOWN:
             lines.append(f"… {len(tensors) - _SHOWN:,} more")
         read = f"header only: {format_bytes(self.file.bytes_read)} in {format_count(self.file.requests, 'request')}"
-        return "\n".join([*lines, read])
+        return "\n".join([*lines, *self.file.notes, read])
 
     __repr__ = __str__
 
@@ -64,6 +64,7 @@ class Info:
                 for name, one in list(file.tensors.items())[:_LISTED]
             ],
             "metadata": dict(file.metadata),
+            "notes": list(file.notes),
             "requests": file.requests,
             "bytes_read": file.bytes_read,
         }

@@ -93,7 +93,7 @@ def load_named(
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
-    opened = LOOP.run(open_tensors(str(url), cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    opened = LOOP.run(open_tensors(str(url), keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
     plan = make_plan(opened.file, keys)
     changed = conversions(plan, wanted)
     check_fit(target, most_bytes(plan, changed), printable(opened.file.url))
@@ -112,6 +112,7 @@ def load_named(
         checked_bytes=assembly.checksums.checked_bytes,
         seconds=time.monotonic() - started,
         bytes_cached=opened.bytes_cached,
+        notes=opened.file.notes,
     )
     return value, receipt
 

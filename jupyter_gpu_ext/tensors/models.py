@@ -77,6 +77,26 @@ class Stored(ByteRange):
     crc32: int | None = field(default=None, compare=False)
 
 
+Kind = Literal["torch", "safetensors", "npy", "npz", "torch-legacy", "torch-distributed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A rectangle of a tensor whose bytes, in C order, are a storage of their own.
+
+    Attributes
+    ----------
+    storage : str
+        Where its bytes lie.
+    start, shape : tuple of int
+        Its first element in the whole, and how many in each dimension.
+    """
+
+    storage: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorFile:
     """The header of one file, or of several that are one checkpoint.
@@ -91,23 +111,32 @@ class TensorFile:
         What the library would return, a `Tensor` in place of each tensor.
     metadata : mapping of str to str
         What the file says of itself.
+    notes : tuple of str
+        What a person should know about how it was read, a sentence each.
+    blocks : mapping of str to tuple of Block
+        Storages that lie nowhere as they are but are put together: those of tensors that were saved in parts.
+        Each has one contiguous tensor, which the blocks fill without gap or overlap.
     """
 
     url: str
-    kind: Literal["torch", "safetensors"]
+    kind: Kind
     size_bytes: int
     etag: str
     tensors: Mapping[str, Tensor]
     storages: Mapping[str, Stored]
     tree: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    blocks: Mapping[str, tuple[Block, ...]] = field(default_factory=dict)
     requests: int = 0
     bytes_read: int = 0
 
     @property
     def tensor_bytes(self) -> int:
         """Bytes of all storages that tensors use, tied ones counted once."""
-        return sum(self.storages[key].size_bytes for key in {one.storage for one in self.tensors.values()})
+        used = {one.storage for one in self.tensors.values()}
+        parts = [block.storage for key in used for block in self.blocks.get(key, ())]
+        return sum(self.storages[key].size_bytes for key in [*used.difference(self.blocks), *parts])
 
 
 def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size_bytes: int, url: str) -> None:

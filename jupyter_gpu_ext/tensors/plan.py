@@ -106,14 +106,25 @@ def choose(file: TensorFile, keys: Sequence[str]) -> dict[str, Tensor]:
     BadRequestError
         When no name matches; with a few of the names that exist.
     """
+    return {name: file.tensors[name] for name in choose_names(list(file.tensors), keys, file.url)}
+
+
+def choose_names(names: Sequence[str], keys: Sequence[str], url: str) -> list[str]:
+    """Return the names that match one of the globs, and none that starts with '!'.
+
+    Raises
+    ------
+    BadRequestError
+        When no name matches; with a few of the names that exist.
+    """
     wanted = [key for key in keys if not key.startswith("!")] or ["*"]
     unwanted = [key[1:] for key in keys if key.startswith("!")]
-    chosen = {name: one for name, one in file.tensors.items() if _match(name, wanted) and not _match(name, unwanted)}
+    chosen = [name for name in names if _match(name, wanted) and not _match(name, unwanted)]
     if not chosen and keys:
-        some = ", ".join(printable(name[:80]) for name in list(file.tensors)[:5]) or "none"
+        some = ", ".join(printable(name[:80]) for name in names[:5]) or "none"
         raise BadRequestError(
-            f"No tensor of {printable(file.url)} matches {printable(' '.join(keys)[:200])}.",
-            hint=f"Its {len(file.tensors)} names: {some} …",
+            f"No tensor of {printable(url)} matches {printable(' '.join(keys)[:200])}.",
+            hint=f"Its {len(names)} names: {some} …",
         )
     return chosen
 
