@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import UnsupportedFormatError
-from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import backend, locate
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jupyter_gpu_ext.storage import url as urls
 
 _MOST_ENTRIES = 1000
 _LISTED = 8

@@ -21,7 +21,7 @@ ITEM_BYTES = {
 
 # A header that declares more is not a checkpoint but an attack on memory.
 MOST_TENSORS = 200_000
-_LEAST_BOMB = 1 << 30
+LEAST_BOMB, MOST_RATIO = 1 << 30, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +61,28 @@ class Tensor:
         return self.offset * item, (last + 1) * item
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How a storage's bytes differ from those that are stored.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Length of the storage.
+    item_bytes : int
+        Numbers of this length are big-endian; 1 when nothing is to be turned round.
+    deflated : bool
+        Whether the stored bytes are a raw deflate stream; `crc32` is then of all that comes out.
+    skip_bytes : int
+        What comes out before the storage.
+    """
+
+    size_bytes: int
+    item_bytes: int = 1
+    deflated: bool = False
+    skip_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Stored(ByteRange):
     """Where a storage's bytes lie.
@@ -71,10 +93,18 @@ class Stored(ByteRange):
         Which of the objects that were opened together; a file that stands alone is 0.
     crc32 : int or None
         Of the bytes, where the file says it.
+    encoding : Encoding or None
+        Where the bytes are not the storage's as they are.
     """
 
     source: int = field(default=0, compare=False)
     crc32: int | None = field(default=None, compare=False)
+    encoding: Encoding | None = field(default=None, compare=False)
+
+    @property
+    def storage_bytes(self) -> int:
+        """Length of the storage itself."""
+        return self.encoding.size_bytes if self.encoding else self.size_bytes
 
 
 Kind = Literal["torch", "safetensors", "npy", "npz", "torch-legacy", "torch-distributed"]
@@ -136,10 +166,10 @@ class TensorFile:
         """Bytes of all storages that tensors use, tied ones counted once."""
         used = {one.storage for one in self.tensors.values()}
         parts = [block.storage for key in used for block in self.blocks.get(key, ())]
-        return sum(self.storages[key].size_bytes for key in [*used.difference(self.blocks), *parts])
+        return sum(self.storages[key].storage_bytes for key in [*used.difference(self.blocks), *parts])
 
 
-def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size_bytes: int, url: str) -> None:
+def check(tensors: Mapping[str, Tensor], storages: Mapping[str, Stored], size_bytes: int, url: str) -> None:
     """Refuse tensors that reach outside their storage, and storages that reach outside the file.
 
     Raises
@@ -163,10 +193,10 @@ def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size
         if one.requires_grad and not one.dtype.startswith(("float", "bfloat", "complex")):
             raise _bad(url, name, f"asks for a gradient, which {one.dtype} cannot have")
         start, stop = one.extent
-        if start < 0 or stop > storages[one.storage].size_bytes:
+        if start < 0 or stop > storages[one.storage].storage_bytes:
             raise _bad(url, name, "reaches outside its data")
         # A stride of 0 repeats elements; far beyond the file's own size that is a bomb, not a view.
-        if one.size_bytes > max(size_bytes * 64, _LEAST_BOMB):
+        if one.size_bytes > max(size_bytes * MOST_RATIO, LEAST_BOMB):
             raise _bad(url, name, f"claims {one.size_bytes:,} bytes, the file has {size_bytes:,}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError, NotFoundError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.reader import open_reader
+from jupyter_gpu_ext.tensors.decoded import with_sources
 from jupyter_gpu_ext.tensors.folder import look_into
 from jupyter_gpu_ext.tensors.header import MOST_BYTES, read_header
 from jupyter_gpu_ext.tensors.sharded import is_index, read_sharded
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_gpu_ext.storage.reader import Reader
+    from jupyter_gpu_ext.tensors.decoded import Decoded
     from jupyter_gpu_ext.tensors.folder import Choice
     from jupyter_gpu_ext.tensors.models import TensorFile
 
@@ -28,13 +30,13 @@ class Opened:
 
     Attributes
     ----------
-    readers : tuple of Reader
-        The objects it lies in; a storage's `source` counts them.
+    readers : tuple of Reader or Decoded
+        The objects it lies in, and what has to be decoded out of them; a storage's `source` counts them.
     listed : int
         Requests that looked into folders.
     """
 
-    readers: tuple[Reader, ...]
+    readers: tuple[Reader | Decoded, ...]
     file: TensorFile
     listed: int = 0
 
@@ -126,4 +128,5 @@ async def _opened(reader: Reader, asked: _Asked) -> Opened:
     if is_index(reader.url.key):
         readers, file = await read_sharded(reader, keys=asked.keys, most_bytes=asked.most_bytes, cache=asked.cache)
         return Opened(readers, file)
-    return Opened((reader,), await read_header(reader, most_bytes=asked.most_bytes))
+    file, sources = with_sources(await read_header(reader, most_bytes=asked.most_bytes), (reader,))
+    return Opened(sources, file)
