@@ -137,7 +137,7 @@ def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
 
 async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
     """Await what `info` gives; `most_bytes` bounds the header."""
-    return Info((await open_tensors(url, most_bytes=most_bytes)).file)
+    return Info((await open_tensors(url, most_bytes=most_bytes, data=False)).file)
 
 
 async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:

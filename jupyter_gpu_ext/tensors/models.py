@@ -112,7 +112,7 @@ Kind = Literal["torch", "safetensors", "npy", "npz", "torch-legacy", "torch-dist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A rectangle of a tensor whose bytes, in C order, are a storage of their own.
+    """A rectangle of a tensor whose elements are a storage of their own.
 
     Attributes
     ----------
@@ -120,11 +120,41 @@ class Block:
         Where its bytes lie.
     start, shape : tuple of int
         Its first element in the whole, and how many in each dimension.
+    stride : tuple of int or None
+        How they lie in the storage, in elements; None when they do in C order.
     """
 
     storage: str
     start: tuple[int, ...]
     shape: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A storage that lies nowhere as it is: the blocks fill it without gap or overlap, in C order of `shape`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the storage."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    def offset_bytes(self, block: Block) -> int | None:
+        """Return where a block's bytes begin when they are one stretch, None when they are not."""
+        if block.stride is not None:
+            return None
+        partial = [dim for dim, size in enumerate(self.shape) if block.shape[dim] != size]
+        if partial and any(size != 1 for size in block.shape[: partial[-1]]):
+            return None
+        steps = zip(block.start, self.shape, strict=True)
+        first = 0
+        for start, size in steps:
+            first = first * size + start
+        return first * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +173,9 @@ class TensorFile:
         What the file says of itself.
     notes : tuple of str
         What a person should know about how it was read, a sentence each.
-    blocks : mapping of str to tuple of Block
-        Storages that lie nowhere as they are but are put together: those of tensors that were saved in parts.
-        Each has one contiguous tensor, which the blocks fill without gap or overlap.
+    wholes : mapping of str to Whole
+        Storages that are put together out of others: those of tensors that were saved in parts. Each has one
+        tensor, contiguous, from its first byte on.
     """
 
     url: str
@@ -157,7 +187,7 @@ class TensorFile:
     tree: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    blocks: Mapping[str, tuple[Block, ...]] = field(default_factory=dict)
+    wholes: Mapping[str, Whole] = field(default_factory=dict)
     requests: int = 0
     bytes_read: int = 0
 
@@ -165,8 +195,11 @@ class TensorFile:
     def tensor_bytes(self) -> int:
         """Bytes of all storages that tensors use, tied ones counted once."""
         used = {one.storage for one in self.tensors.values()}
-        parts = [block.storage for key in used for block in self.blocks.get(key, ())]
-        return sum(self.storages[key].storage_bytes for key in [*used.difference(self.blocks), *parts])
+        return sum(self.storage_bytes(key) for key in used)
+
+    def storage_bytes(self, key: str) -> int:
+        """Length of a storage."""
+        return self.wholes[key].size_bytes if key in self.wholes else self.storages[key].storage_bytes
 
 
 def check(tensors: Mapping[str, Tensor], storages: Mapping[str, Stored], size_bytes: int, url: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.errors import BadRequestError, DeniedError, NotFoundError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.reader import open_reader
+from jupyter_gpu_ext.tensors import distributed
 from jupyter_gpu_ext.tensors.decoded import with_sources
 from jupyter_gpu_ext.tensors.folder import look_into
 from jupyter_gpu_ext.tensors.header import MOST_BYTES, read_header
@@ -67,7 +68,7 @@ class Opened:
 
 
 async def open_tensors(
-    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None
+    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None, data: bool = True
 ) -> Opened:
     """Open what a URL means, one object, an index of several, or a folder, and read its headers by range reads.
 
@@ -79,6 +80,8 @@ async def open_tensors(
         The longest header to read.
     cache : bool, optional
         Whether bytes are kept on this machine; without it the environment says.
+    data : bool
+        False for who only wants to know what is inside: where its bytes lie may then be said less exactly.
 
     Raises
     ------
@@ -87,7 +90,7 @@ async def open_tensors(
     TensorFormatError
         When it is empty, cut off, damaged, or needs code.
     """
-    asked = _Asked(tuple(keys), most_bytes, cache)
+    asked = _Asked(tuple(keys), most_bytes, cache, data)
     parsed = urls.parse(url)
     if parsed.key.endswith("/") or not parsed.key:
         return await _folder(parsed, asked) or await _object(url, asked)
@@ -107,6 +110,7 @@ class _Asked:
     keys: tuple[str, ...]
     most_bytes: int
     cache: bool | None
+    data: bool
 
 
 async def _folder(folder: urls.ObjectURL, asked: _Asked) -> Opened | None:
@@ -127,6 +131,11 @@ async def _object(url: str, asked: _Asked) -> Opened:
 async def _opened(reader: Reader, asked: _Asked) -> Opened:
     if is_index(reader.url.key):
         readers, file = await read_sharded(reader, keys=asked.keys, most_bytes=asked.most_bytes, cache=asked.cache)
+        return Opened(readers, file)
+    if reader.url.key.rpartition("/")[2] == distributed.NAME:
+        readers, file = await distributed.read_distributed(
+            reader, keys=asked.keys, most_bytes=asked.most_bytes, cache=asked.cache, data=asked.data
+        )
         return Opened(readers, file)
     file, sources = with_sources(await read_header(reader, most_bytes=asked.most_bytes), (reader,))
     return Opened(sources, file)

@@ -31,7 +31,7 @@ from tests.tensors.files import (
 from tests.tensors.same import assert_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CANARY = "canary-of-the-evil-pickle"
@@ -256,7 +256,18 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
 
 def survives(folder: Path, data: bytes, rounds: int, suffix: str) -> int:
     """Change some bytes, many times; return how often the file still loaded."""
-    path, loaded, chance = folder / f"x.{suffix}", 0, random.Random(7)
+    path, loaded = folder / f"x.{suffix}", 0
+    for changed in mutated(data, rounds):
+        path.write_bytes(changed)
+        error = refusal(path)
+        loaded += error is None
+        assert error is None or (error.message and "\n" not in str(error))
+    return loaded
+
+
+def mutated(data: bytes, rounds: int) -> Iterator[bytes]:
+    """Yield the data with some bytes changed, each time others."""
+    chance = random.Random(7)
     for _ in range(rounds):
         changed = bytearray(data)
         for _ in range(chance.choice([1, 1, 2, 8])):
@@ -270,11 +281,7 @@ def survives(folder: Path, data: bytes, rounds: int, suffix: str) -> int:
                     del changed[at : at + chance.randrange(1, 9)]
                 case 3:
                     changed[at:at] = chance.randbytes(chance.randrange(1, 9))
-        path.write_bytes(changed)
-        error = refusal(path)
-        loaded += error is None
-        assert error is None or (error.message and "\n" not in str(error))
-    return loaded
+        yield bytes(changed)
 
 
 def refusal(path: Path) -> GpuExtError | None:

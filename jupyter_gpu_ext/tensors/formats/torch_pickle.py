@@ -82,7 +82,7 @@ def describe(pickle: bytes, shown: str) -> Description:
         When it is damaged, or needs code; names what it asks for.
     """
     storages = _Storages()
-    machine = Machine(_FUNCTIONS, _CONSTANTS, storages)
+    machine = Machine(FUNCTIONS, CONSTANTS, storages)
     try:
         tree = machine.run(pickle)
         tensors = {} if machine.unknown else flatten(tree)
@@ -174,7 +174,7 @@ def _complex(real: float, imaginary: float) -> complex:
     return complex(float(real), float(imaginary))
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
@@ -191,7 +191,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     },
     **{f"{module}.complex": _complex for module in ("builtins", "__builtin__")},
 }
-_CONSTANTS = {
+CONSTANTS = {
     **{f"torch.{name}": Value("dtype", name) for name in ITEM_BYTES},
     **{f"torch.{name}Storage": _Storage("", dtype) for name, dtype in _STORAGE_DTYPES.items()},
     "torch.storage.UntypedStorage": _Storage("", "uint8"),
