@@ -284,8 +284,7 @@ def nested(values: dict[str, Any], paths: dict[str, tuple[str | int, ...]]) -> d
         path: tuple[Any, ...] = paths.get(name, (name,))
         node: Any = tree
         for at, key in enumerate(path):
-            kind: type = list if isinstance(key, int) else dict
-            if type(node) is not kind:
+            if not _takes(node, key):
                 raise TypeError(name)
             if isinstance(key, int):
                 room -= max(key + 1 - len(node), 0)
@@ -298,3 +297,7 @@ def nested(values: dict[str, Any], paths: dict[str, tuple[str | int, ...]]) -> d
                 node[key] = [] if isinstance(path[at + 1], int) else {}
             node = node[key]
     return tree
+
+
+def _takes(node: Any, key: Any) -> bool:
+    return isinstance(node, list if isinstance(key, int) else dict)
