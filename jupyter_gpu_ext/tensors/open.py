@@ -13,6 +13,7 @@ from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors import distributed
 from jupyter_gpu_ext.tensors.decoded import with_sources
 from jupyter_gpu_ext.tensors.folder import look_into
+from jupyter_gpu_ext.tensors.formats.torch_pickle import NeedsTorchError
 from jupyter_gpu_ext.tensors.header import MOST_BYTES, read_header
 from jupyter_gpu_ext.tensors.sharded import is_index, read_sharded
 
@@ -137,5 +138,10 @@ async def _opened(reader: Reader, asked: _Asked) -> Opened:
             reader, keys=asked.keys, most_bytes=asked.most_bytes, cache=asked.cache, data=asked.data
         )
         return Opened(readers, file)
-    file, sources = with_sources(await read_header(reader, most_bytes=asked.most_bytes), (reader,))
+    try:
+        header = await read_header(reader, most_bytes=asked.most_bytes)
+    except NeedsTorchError as error:
+        error.url = str(reader.url)
+        raise
+    file, sources = with_sources(header, (reader,))
     return Opened(sources, file)

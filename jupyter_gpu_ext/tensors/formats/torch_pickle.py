@@ -20,6 +20,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SAVE_AGAIN = "Where you trust its source, load it there and save a state_dict, or safetensors."
+_REBUILT = "`jg.load` has torch rebuild it, the whole file in memory; or save plain tensors."
+
+# What torch's own safe reader rebuilds beyond plain tensors: sparse, quantised and nested ones, subclasses. Source:
+# torch/_weights_only_unpickler.py `_get_allowed_globals`.
+TORCHS_OWN = frozenset({
+    *(f"torch._utils._rebuild_{name}" for name in (
+        "parameter_with_state", "qtensor", "tensor", "sparse_tensor", "sparse_csr_tensor", "meta_tensor_no_storage",
+        "nested_tensor", "wrapper_subclass", "device_tensor_from_numpy", "device_tensor_from_cpu_tensor",
+    )),
+    *(f"torch.{name}" for name in (
+        "Tensor", "QInt8Storage", "QUInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage",
+        "per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric",
+        "per_channel_affine_float_qparams", "qint8", "quint8", "qint32", "quint4x2", "quint2x4",
+    )),
+    "torch._tensor._rebuild_from_type_v2", "torch.serialization._get_layout", "torch.nn.parameter.Parameter",
+    "collections.Counter", "builtins.bytearray", "__builtin__.bytearray",
+})  # fmt: skip
+
+
+class NeedsTorchError(TensorFormatError):
+    """A file that is read only by torch's own safe reader, or by none.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What it asks for that is no plain data; empty for a view that torch resolves.
+    url : str
+        The object, where it stands alone; '' for one of several that are one checkpoint.
+    """
+
+    names: tuple[str, ...] = ()
+    url: str = ""
+
 
 _STORAGE_DTYPES = {
     "Bool": "bool", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64",
@@ -89,14 +122,17 @@ def describe(pickle: bytes, shown: str) -> Description:
     except GpuExtError as error:
         if not machine.unknown:
             hint = error.hint or "Write or copy the file again."
-            raise TensorFormatError(f"{shown}: {error.message}", hint=hint) from None
+            kind = NeedsTorchError if isinstance(error, NeedsTorchError) else TensorFormatError
+            raise kind(f"{shown}: {error.message}", hint=hint) from None
     if machine.unknown:
         names = ", ".join(printable(name[:100]) for name in list(machine.unknown)[:8])
         more = " …" if len(machine.unknown) > 8 else ""
-        raise TensorFormatError(
+        needs = NeedsTorchError(
             f"{shown} asks for more than plain tensors ({names}{more}); nothing of it was run or loaded.",
-            hint=SAVE_AGAIN,
+            hint=_REBUILT if TORCHS_OWN.issuperset(machine.unknown) else SAVE_AGAIN,
         )
+        needs.names = tuple(machine.unknown)
+        raise needs
     return Description(tree, tensors, storages.size_bytes, machine.size_bytes)
 
 
@@ -133,9 +169,7 @@ def _tensor(
     # Version 3 has a dtype; after it comes what torch keeps beside the bytes.
     dtype = rest[0] if rest and isinstance(rest[0], Value) and rest[0].kind == "dtype" else None
     if any(rest[1:] if dtype else rest):
-        raise TensorFormatError(
-            "It holds a conjugated or negated view.", hint="Call resolve_conj() or resolve_neg() and save it again."
-        )
+        raise NeedsTorchError("It holds a conjugated or negated view.", hint=_REBUILT)
     return Tensor(
         dtype=dtype.payload if dtype else storage.dtype,
         shape=tuple(shape),
