@@ -45,8 +45,6 @@ class Assembly:
     plan : FetchPlan
     storages : dict of str to torch.Tensor
         The bytes of each storage's span on the device, as uint8.
-    pins : bool
-        Whether a device copies from host memory.
     """
 
     def __init__(
@@ -69,7 +67,6 @@ class Assembly:
         self._shown = shown
         self._dtypes = dtypes or {}
         self._landed = landed
-        self.pins = any(way.pins for way in copies.values())
 
     def begin(self) -> None:
         """Finish what has no bytes."""
@@ -77,9 +74,14 @@ class Assembly:
             self._room(key)
             self._finish(key)
 
+    def host_buffer(self, size_bytes: int) -> tuple[torch.Tensor, memoryview]:
+        """Return a buffer to receive into, page-locked where a device copies from it: read without a detour."""
+        way = next((one for one in self._ways.values() if one.pins), next(iter(self._ways.values())))
+        return way.host_buffer(size_bytes)
+
     def memory(self, part: Part) -> memoryview:
         """Return where the bytes of a part stay, on the host."""
-        return memoryview(self._stretch(part).numpy())  # type: ignore[arg-type]  # an array is a buffer
+        return self._way(part.storage).memory(self._stretch(part))
 
     def arrived(self, part: Part, data: memoryview) -> None:
         """Note that the bytes of a part are where they stay."""

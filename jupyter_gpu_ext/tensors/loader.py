@@ -7,7 +7,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.tensors.assembly import Assembly
@@ -15,6 +14,7 @@ from jupyter_gpu_ext.tensors.copies import copies_to
 from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target, ring_bytes
 from jupyter_gpu_ext.tensors.formats.torch_pickle import NeedsTorchError
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
+from jupyter_gpu_ext.tensors.numpy_build import load_arrays
 from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import make_plan
 from jupyter_gpu_ext.tensors.precision import conversions, converted_bytes, most_bytes, parse_dtype
@@ -90,7 +90,7 @@ def load_named(
         header is being read.
     """
     if importlib.util.find_spec("torch") is None:
-        raise NotInstalledError("Loading needs torch, which this kernel does not have.", hint="%pip install torch")
+        return load_arrays(str(url), device=device, keys=keys, dtype=dtype, cache=cache, name=name, report=report)
     wanted = parse_dtype(dtype)
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.

@@ -74,7 +74,7 @@ class _Run:
         by_buffer = [one.range.size_bytes for one in assembly.plan.fetches if not assembly.goes_straight(one)]
         longest = max(by_buffer, default=1)
         count = max(2, ring_bytes // longest)
-        self._ring = Ring(buffer_bytes=longest, count=count, pins=assembly.pins)
+        self._ring = Ring(buffer_bytes=longest, count=count, host_buffer=assembly.host_buffer)
         self._pace = Pace(count if by_buffer else max(FIRST, ring_bytes // _STRAIGHT_BYTES))
         self._busy = 0
         self._turn = asyncio.Event()

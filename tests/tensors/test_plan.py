@@ -142,9 +142,16 @@ def test_the_first_fault_ends_the_others() -> None:
     ended: list[str] = []
 
     class Faulty:
+        def __init__(self) -> None:
+            self.begun, self.enough = 0, asyncio.Event()
+
         async def read_into(self, start: int, out: memoryview) -> None:
             if start == 0:
+                await self.enough.wait()
                 raise ObjectChangedError("changed")
+            self.begun += 1
+            if self.begun == 7:
+                self.enough.set()
             try:
                 await asyncio.Event().wait()
             finally:
