@@ -117,8 +117,10 @@ class Reader:
             )
         if stop <= len(self.head) or start == stop:
             return self.head[start:stop]
+        near = self.head[start:stop]
         data = bytearray(stop - start)
-        await self.read_into(start, memoryview(data))
+        data[: len(near)] = near
+        await self.read_into(start + len(near), memoryview(data)[len(near) :])
         return bytes(data)
 
     async def pieces(self) -> AsyncIterator[bytes | bytearray]:
@@ -167,11 +169,13 @@ class Reader:
             )
 
 
-async def open_reader(text: str, *, cache: bool | None = None) -> Reader:
+async def open_reader(text: str, *, cache: bool | None = None, head_bytes: int = HEAD_BYTES) -> Reader:
     """Open the object of a URL: one request, which brings its first 64 KiB too.
 
     Parameters
     ----------
+    head_bytes : int
+        Another length of the beginning, for who knows how much of it is needed.
     cache : bool, optional
         Whether hot data is looked for and kept; without it the environment says so. The version is asked from
         storage in any case, so that a replaced object is never taken for the old one.
@@ -179,6 +183,6 @@ async def open_reader(text: str, *, cache: bool | None = None) -> Reader:
     url = urls.parse(text)
     connection, key = locate(url)
     storage, tally = backend(connection), Tally()
-    head, version = await storage.first(key, HEAD_BYTES, tally)
+    head, version = await storage.first(key, head_bytes, tally)
     found = await hot.find(connection, key, version, asked=cache) if version.size_bytes > len(head) else None
     return Reader(url, storage, key, head, version, tally=tally, hot=found)

@@ -46,7 +46,7 @@ class Info:
         if len(tensors) > _SHOWN:
             lines.append(f"… {len(tensors) - _SHOWN:,} more")
         read = f"header only: {format_bytes(self.file.bytes_read)} in {format_count(self.file.requests, 'request')}"
-        return "\n".join([*lines, read])
+        return "\n".join([*lines, *self.file.notes, read])
 
     __repr__ = __str__
 
@@ -64,6 +64,7 @@ class Info:
                 for name, one in list(file.tensors.items())[:_LISTED]
             ],
             "metadata": dict(file.metadata),
+            "notes": list(file.notes),
             "requests": file.requests,
             "bytes_read": file.bytes_read,
         }
@@ -136,7 +137,7 @@ def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
 
 async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
     """Await what `info` gives; `most_bytes` bounds the header."""
-    return Info((await open_tensors(url, most_bytes=most_bytes)).file)
+    return Info((await open_tensors(url, most_bytes=most_bytes, data=False)).file)
 
 
 async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from jupyter_gpu_ext.tensors.copies import Copies, Event
-    from jupyter_gpu_ext.tensors.plan import Fetch, FetchPlan, Part
+    from jupyter_gpu_ext.tensors.plan import Fetch, FetchPlan, Part, Region
     from jupyter_gpu_ext.tensors.ring import Buffer
 
 
@@ -45,8 +45,6 @@ class Assembly:
     plan : FetchPlan
     storages : dict of str to torch.Tensor
         The bytes of each storage's span on the device, as uint8.
-    pins : bool
-        Whether a device copies from host memory.
     """
 
     def __init__(
@@ -63,12 +61,12 @@ class Assembly:
         self.checksums = Checksums(plan.crc32, shown)
         self.plan = plan
         self._left = {key: span.size_bytes for key, span in plan.spans.items()}
+        self._left |= {key: region.size_bytes for key, region in plan.regions.items()}
         self._ways = copies
         self._devices = devices
         self._shown = shown
         self._dtypes = dtypes or {}
         self._landed = landed
-        self.pins = any(way.pins for way in copies.values())
 
     def begin(self) -> None:
         """Finish what has no bytes."""
@@ -76,9 +74,19 @@ class Assembly:
             self._room(key)
             self._finish(key)
 
+    @property
+    def pins(self) -> bool:
+        """Whether a device copies from host memory."""
+        return any(one.pins for one in self._ways.values())
+
+    def host_buffer(self, size_bytes: int) -> tuple[torch.Tensor, memoryview]:
+        """Return a buffer to receive into, page-locked where a device copies from it: read without a detour."""
+        way = next((one for one in self._ways.values() if one.pins), next(iter(self._ways.values())))
+        return way.host_buffer(size_bytes)
+
     def memory(self, part: Part) -> memoryview:
         """Return where the bytes of a part stay, on the host."""
-        return memoryview(self._stretch(part).numpy())  # type: ignore[arg-type]  # an array is a buffer
+        return self._way(part.storage).memory(self._stretch(part))
 
     def arrived(self, part: Part, data: memoryview) -> None:
         """Note that the bytes of a part are where they stay."""
@@ -91,7 +99,7 @@ class Assembly:
             stop = part.start + part.size_bytes
             self.checksums.take(part, buffer.memory[part.start : stop])
             self._way(part.storage).copy(self._stretch(part), buffer.tensor[part.start : stop])
-        events = [self._ways[device].mark() for device in {self._devices[part.storage] for part in fetch.parts}]
+        events = [self._ways[device].mark() for device in {self._device(part.storage) for part in fetch.parts}]
         for part in fetch.parts:
             self._done(part)
         return [one for one in events if one is not None]
@@ -106,14 +114,19 @@ class Assembly:
             way.close()
 
     def _way(self, storage: str) -> Copies:
-        return self._ways[self._devices[storage]]
+        return self._ways[self._device(storage)]
+
+    def _device(self, storage: str) -> str:
+        region = self.plan.regions.get(storage)
+        return self._devices[region.whole if region else storage]
 
     def _stretch(self, part: Part) -> torch.Tensor:
         return self._room(part.storage)[part.at : part.at + part.size_bytes]
 
     def _room(self, key: str) -> torch.Tensor:
         if key not in self.storages:
-            self.storages[key] = self._take_room(key, self.plan.spans[key].size_bytes)
+            size = (self.plan.regions.get(key) or self.plan.spans[key]).size_bytes
+            self.storages[key] = self._take_room(key, size)
         return self.storages[key]
 
     def _take_room(self, key: str, size_bytes: int) -> torch.Tensor:
@@ -123,17 +136,23 @@ class Assembly:
             if not is_out_of_memory(error):
                 raise
             raise DeviceError(
-                f"{self._shown} does not fit: {self._devices[key]} has no room for {format_bytes(size_bytes)} more; "
+                f"{self._shown} does not fit: {self._device(key)} has no room for {format_bytes(size_bytes)} more; "
                 "nothing was loaded.",
                 hint="`%gpu` shows what is in use; --keys GLOB loads a part, --device cpu loads into RAM.",
             ) from None
 
     def _done(self, part: Part) -> None:
-        self._left[part.storage] -= part.size_bytes
-        if not self._left[part.storage]:
-            self._finish(part.storage)
+        self._landed_bytes(part.storage, part.size_bytes)
+
+    def _landed_bytes(self, key: str, size_bytes: int) -> None:
+        self._left[key] -= size_bytes
+        if not self._left[key]:
+            self._finish(key)
 
     def _finish(self, key: str) -> None:
+        if key in self.plan.regions:
+            self._into_whole(key, self.plan.regions[key])
+            return
         self.checksums.check(key)
         if key in self._dtypes:
             old, new = self._dtypes[key]
@@ -142,3 +161,13 @@ class Assembly:
             self._way(key).cast(as_type(room, new), elements)
             self.storages[key] = room
         self._landed(key)
+
+    def _into_whole(self, key: str, region: Region) -> None:
+        block, dtype = region.block, region.of.dtype
+        source = as_type(self.storages.pop(key), dtype)
+        source = source.view(block.shape) if block.stride is None else source.as_strided(block.shape, block.stride)
+        target = as_type(self._room(region.whole), dtype).view(region.of.shape)
+        for dim, (start, size) in enumerate(zip(block.start, block.shape, strict=True)):
+            target = target.narrow(dim, start, size)
+        self._way(key).cast(target, source)
+        self._landed_bytes(region.whole, region.size_bytes)

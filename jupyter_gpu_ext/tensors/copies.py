@@ -28,6 +28,12 @@ class Copies(Protocol):
     def empty(self, size_bytes: int) -> torch.Tensor:
         """Return room for that many bytes on the device, as uint8."""
 
+    def host_buffer(self, size_bytes: int) -> tuple[torch.Tensor, memoryview]:
+        """Return host memory to copy from, and its bytes."""
+
+    def memory(self, room: torch.Tensor) -> memoryview:
+        """Return the bytes of room on the host."""
+
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
         """Queue a copy; `source` must stay as it is until an event that is marked later."""
 
@@ -55,6 +61,16 @@ class HostCopies:
         from jupyter_gpu_ext.tensors.torch_build import allocate
 
         return allocate(size_bytes)
+
+    def host_buffer(self, size_bytes: int) -> tuple[torch.Tensor, memoryview]:
+        """Return memory to copy from."""
+        from jupyter_gpu_ext.tensors.torch_build import host_buffer
+
+        return host_buffer(size_bytes, pins=False)
+
+    def memory(self, room: torch.Tensor) -> memoryview:
+        """Return its bytes."""
+        return memoryview(room.numpy())  # type: ignore[arg-type]  # an array is a buffer
 
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
         """Copy."""
@@ -108,6 +124,16 @@ class StreamCopies:
         # A block that was freed a moment ago may still be in use on the caller's stream.
         self._side.wait_stream(self._caller)
         return room
+
+    def host_buffer(self, size_bytes: int) -> tuple[torch.Tensor, memoryview]:
+        """Return page-locked memory to copy from, where the system allows."""
+        from jupyter_gpu_ext.tensors.torch_build import host_buffer
+
+        return host_buffer(size_bytes, pins=True)
+
+    def memory(self, room: torch.Tensor) -> memoryview:
+        """Refuse: nothing is received on a device."""
+        raise NotImplementedError
 
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
         """Queue a copy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from jupyter_gpu_ext.errors import TensorFormatError, UnsupportedFormatError
-from jupyter_gpu_ext.tensors.formats import safetensors, torch_zip
+from jupyter_gpu_ext.tensors.formats import npy, npz, safetensors, torch_legacy, torch_zip
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.reader import Reader
@@ -22,7 +22,7 @@ class Format(Protocol):
         """Read the header."""
 
 
-_FORMATS: tuple[Format, ...] = (safetensors, torch_zip)
+_FORMATS: tuple[Format, ...] = (safetensors, npy, npz, torch_zip, torch_legacy)
 
 # A kernel reads what the person asked for; a server reads for whoever clicks.
 MOST_BYTES = 100 << 20
@@ -31,9 +31,8 @@ SERVER_MOST_BYTES = 16 << 20
 _KNOWN_BY_SIGHT = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Upload the file that it points to."),
     (b"<", "a web page or XML, not a tensor file", "Check how it was downloaded."),
-    (b"\x80\x02", "an old torch.save file (before torch 1.6)", "Load it once with torch and save it again."),
+    (b"\x80", "a pickle, which is code, and not one that torch.save wrote", "Save a state_dict, or safetensors."),
     (b"\x89HDF", "HDF5, which is not read yet", "Convert it to safetensors."),
-    (b"\x93NUMPY", ".npy, which is not read yet", "Convert it to safetensors."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
 )
 
@@ -57,7 +56,12 @@ async def read_header(reader: Reader, *, most_bytes: int = MOST_BYTES) -> Tensor
     for mark, what, hint in _KNOWN_BY_SIGHT:
         if start.startswith(mark):
             raise UnsupportedFormatError(f"{reader.shown} is {what}.", hint=hint)
+    if reader.head[257:262] == b"ustar":
+        raise UnsupportedFormatError(
+            f"{reader.shown} is a tar archive: a file of torch before 0.1.10, or a download that is not unpacked.",
+            hint="Unpack it, or load it once with an old torch and save it again.",
+        )
     raise UnsupportedFormatError(
         f"{reader.shown} is no tensor file that is read here.",
-        hint="What is read: .pt, .pth, .bin, .ckpt of torch.save, and .safetensors.",
+        hint="What is read: .pt, .pth, .bin, .ckpt of torch.save, .safetensors, .npy, .npz.",
     )

@@ -7,13 +7,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.tensors.assembly import Assembly
 from jupyter_gpu_ext.tensors.copies import copies_to
 from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target, ring_bytes
+from jupyter_gpu_ext.tensors.formats.torch_pickle import NeedsTorchError
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
+from jupyter_gpu_ext.tensors.numpy_build import load_arrays
 from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import make_plan
 from jupyter_gpu_ext.tensors.precision import conversions, converted_bytes, most_bytes, parse_dtype
@@ -21,6 +22,7 @@ from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.tree import replace
+from jupyter_gpu_ext.tensors.whole import load_whole
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -88,12 +90,15 @@ def load_named(
         header is being read.
     """
     if importlib.util.find_spec("torch") is None:
-        raise NotInstalledError("Loading needs torch, which this kernel does not have.", hint="%pip install torch")
+        return load_arrays(str(url), device=device, keys=keys, dtype=dtype, cache=cache, name=name, report=report)
     wanted = parse_dtype(dtype)
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
-    opened = LOOP.run(open_tensors(str(url), cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    try:
+        opened = LOOP.run(open_tensors(str(url), keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    except NeedsTorchError as error:
+        return load_whole(error, target, keys=keys, dtype=wanted, cache=cache, name=name, report=report)
     plan = make_plan(opened.file, keys)
     changed = conversions(plan, wanted)
     check_fit(target, most_bytes(plan, changed), printable(opened.file.url))
@@ -112,6 +117,7 @@ def load_named(
         checked_bytes=assembly.checksums.checked_bytes,
         seconds=time.monotonic() - started,
         bytes_cached=opened.bytes_cached,
+        notes=opened.file.notes,
     )
     return value, receipt
 

@@ -21,7 +21,7 @@ ITEM_BYTES = {
 
 # A header that declares more is not a checkpoint but an attack on memory.
 MOST_TENSORS = 200_000
-_LEAST_BOMB = 1 << 30
+LEAST_BOMB, MOST_RATIO = 1 << 30, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +61,28 @@ class Tensor:
         return self.offset * item, (last + 1) * item
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How a storage's bytes differ from those that are stored.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Length of the storage.
+    item_bytes : int
+        Numbers of this length are big-endian; 1 when nothing is to be turned round.
+    deflated : bool
+        Whether the stored bytes are a raw deflate stream; `crc32` is then of all that comes out.
+    skip_bytes : int
+        What comes out before the storage.
+    """
+
+    size_bytes: int
+    item_bytes: int = 1
+    deflated: bool = False
+    skip_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Stored(ByteRange):
     """Where a storage's bytes lie.
@@ -71,10 +93,68 @@ class Stored(ByteRange):
         Which of the objects that were opened together; a file that stands alone is 0.
     crc32 : int or None
         Of the bytes, where the file says it.
+    encoding : Encoding or None
+        Where the bytes are not the storage's as they are.
     """
 
     source: int = field(default=0, compare=False)
     crc32: int | None = field(default=None, compare=False)
+    encoding: Encoding | None = field(default=None, compare=False)
+
+    @property
+    def storage_bytes(self) -> int:
+        """Length of the storage itself."""
+        return self.encoding.size_bytes if self.encoding else self.size_bytes
+
+
+Kind = Literal["torch", "safetensors", "npy", "npz", "torch-legacy", "torch-distributed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A rectangle of a tensor whose elements are a storage of their own.
+
+    Attributes
+    ----------
+    storage : str
+        Where its bytes lie.
+    start, shape : tuple of int
+        Its first element in the whole, and how many in each dimension.
+    stride : tuple of int or None
+        How they lie in the storage, in elements; None when they do in C order.
+    """
+
+    storage: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A storage that lies nowhere as it is: the blocks fill it without gap or overlap, in C order of `shape`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the storage."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+    def offset_bytes(self, block: Block) -> int | None:
+        """Return where a block's bytes begin when they are one stretch, None when they are not."""
+        if block.stride is not None:
+            return None
+        partial = [dim for dim, size in enumerate(self.shape) if block.shape[dim] != size]
+        if partial and any(size != 1 for size in block.shape[: partial[-1]]):
+            return None
+        steps = zip(block.start, self.shape, strict=True)
+        first = 0
+        for start, size in steps:
+            first = first * size + start
+        return first * ITEM_BYTES[self.dtype]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,26 +171,38 @@ class TensorFile:
         What the library would return, a `Tensor` in place of each tensor.
     metadata : mapping of str to str
         What the file says of itself.
+    notes : tuple of str
+        What a person should know about how it was read, a sentence each.
+    wholes : mapping of str to Whole
+        Storages that are put together out of others: those of tensors that were saved in parts. Each has one
+        tensor, contiguous, from its first byte on.
     """
 
     url: str
-    kind: Literal["torch", "safetensors"]
+    kind: Kind
     size_bytes: int
     etag: str
     tensors: Mapping[str, Tensor]
     storages: Mapping[str, Stored]
     tree: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    wholes: Mapping[str, Whole] = field(default_factory=dict)
     requests: int = 0
     bytes_read: int = 0
 
     @property
     def tensor_bytes(self) -> int:
         """Bytes of all storages that tensors use, tied ones counted once."""
-        return sum(self.storages[key].size_bytes for key in {one.storage for one in self.tensors.values()})
+        used = {one.storage for one in self.tensors.values()}
+        return sum(self.storage_bytes(key) for key in used)
+
+    def storage_bytes(self, key: str) -> int:
+        """Length of a storage."""
+        return self.wholes[key].size_bytes if key in self.wholes else self.storages[key].storage_bytes
 
 
-def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size_bytes: int, url: str) -> None:
+def check(tensors: Mapping[str, Tensor], storages: Mapping[str, Stored], size_bytes: int, url: str) -> None:
     """Refuse tensors that reach outside their storage, and storages that reach outside the file.
 
     Raises
@@ -134,10 +226,10 @@ def check(tensors: Mapping[str, Tensor], storages: Mapping[str, ByteRange], size
         if one.requires_grad and not one.dtype.startswith(("float", "bfloat", "complex")):
             raise _bad(url, name, f"asks for a gradient, which {one.dtype} cannot have")
         start, stop = one.extent
-        if start < 0 or stop > storages[one.storage].size_bytes:
+        if start < 0 or stop > storages[one.storage].storage_bytes:
             raise _bad(url, name, "reaches outside its data")
         # A stride of 0 repeats elements; far beyond the file's own size that is a bomb, not a view.
-        if one.size_bytes > max(size_bytes * 64, _LEAST_BOMB):
+        if one.size_bytes > max(size_bytes * MOST_RATIO, LEAST_BOMB):
             raise _bad(url, name, f"claims {one.size_bytes:,} bytes, the file has {size_bytes:,}")
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
 
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage.ranges import ByteRange, coalesce, split
+from jupyter_gpu_ext.tensors.models import ITEM_BYTES
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from jupyter_gpu_ext.tensors.models import Tensor, TensorFile
+    from jupyter_gpu_ext.tensors.models import Block, Tensor, TensorFile, Whole
 
 T = TypeVar("T")
 
@@ -46,6 +48,26 @@ class Part:
     at: int
     start: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A storage that is only on its way into another one, where its elements are no single stretch.
+
+    Attributes
+    ----------
+    whole : str
+        The other storage.
+    """
+
+    whole: str
+    of: Whole
+    block: Block
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of its elements."""
+        return math.prod(self.block.shape) * ITEM_BYTES[self.of.dtype]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +104,15 @@ class FetchPlan:
         In offset order, one object after the other.
     crc32 : mapping of str to int
         What the file says of the storages that are read whole.
+    regions : mapping of str to Region
+        Storages that are there on the way only.
     """
 
     tensors: Mapping[str, Tensor]
     spans: Mapping[str, ByteRange]
     fetches: tuple[Fetch, ...]
     crc32: Mapping[str, int]
+    regions: Mapping[str, Region] = field(default_factory=dict)
 
     @property
     def bytes_read(self) -> int:
@@ -136,19 +161,43 @@ def make_plan(file: TensorFile, keys: Sequence[str] = ()) -> FetchPlan:
     """
     chosen = choose(file, keys)
     used = {one.storage for one in chosen.values()}
-    spans = _touched(chosen) if keys else {key: ByteRange(0, file.storages[key].size_bytes) for key in sorted(used)}
+    spans = _touched(chosen) if keys else {key: ByteRange(0, file.storage_bytes(key)) for key in sorted(used)}
+    regions = dict[str, Region]()
     places = sorted(
-        (file.storages[key].source, _shift(span, file.storages[key].start), key)
-        for key, span in spans.items()
-        if span.size_bytes
+        place for key, span in spans.items() if span.size_bytes for place in _places(file, key, span, regions)
     )
-    most_bytes = range_bytes(sum(place.size_bytes for _, place, _ in places))
+    most_bytes = range_bytes(sum(one.place.size_bytes for one in places))
     fetches: list[Fetch] = []
-    for source, group in groupby(places, key=lambda one: one[0]):
-        ordered = [(key, place) for _, place, key in group]
-        fetches += _assign(source, split(_merge([place for _, place in ordered]), most_bytes=most_bytes), ordered)
+    for source, group in groupby(places, key=lambda one: one.source):
+        ordered = list(group)
+        fetches += _assign(source, split(_merge([one.place for one in ordered]), most_bytes=most_bytes), ordered)
     crc32 = {key: crc for key, span in spans.items() if (crc := _known_crc32(file, key, span)) is not None}
-    return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(fetches), crc32=crc32)
+    return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(fetches), crc32=crc32, regions=regions)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """Where bytes lie, and the storage's bytes that they are, from `at` on."""
+
+    source: int
+    place: ByteRange
+    storage: str
+    at: int = 0
+
+
+def _places(file: TensorFile, key: str, span: ByteRange, regions: dict[str, Region]) -> Iterable[_Place]:
+    whole = file.wholes.get(key)
+    if whole is None:
+        stored = file.storages[key]
+        yield _Place(stored.source, _shift(span, stored.start), key)
+        return
+    for block in whole.blocks:
+        stored = file.storages[block.storage]
+        place, at = ByteRange(stored.start, stored.stop), whole.offset_bytes(block)
+        if 0 not in block.shape:
+            if at is None:
+                regions[block.storage] = Region(key, whole, block)
+            yield _Place(stored.source, place, block.storage if at is None else key, at or 0)
 
 
 def range_bytes(total_bytes: int) -> int:
@@ -157,6 +206,8 @@ def range_bytes(total_bytes: int) -> int:
 
 
 def _known_crc32(file: TensorFile, key: str, span: ByteRange) -> int | None:
+    if key in file.wholes:
+        return None
     whole = span == ByteRange(0, file.storages[key].size_bytes)
     return file.storages[key].crc32 if whole and span.size_bytes else None
 
@@ -177,19 +228,20 @@ def _merge(places: list[ByteRange]) -> list[ByteRange]:
     return next(one for one in merged if sum(r.size_bytes for r in one) <= used * (1 + _WASTE))
 
 
-def _assign(source: int, ranges: list[ByteRange], ordered: Sequence[tuple[str, ByteRange]]) -> Iterable[Fetch]:
+def _assign(source: int, ranges: list[ByteRange], ordered: Sequence[_Place]) -> Iterable[Fetch]:
     first = 0
     for one in ranges:
         # Storages do not overlap in a file, so their ends are in order too.
-        while first < len(ordered) and ordered[first][1].stop <= one.start:
+        while first < len(ordered) and ordered[first].place.stop <= one.start:
             first += 1
         parts = []
         for at in range(first, len(ordered)):
-            key, place = ordered[at]
+            place = ordered[at].place
             if place.start >= one.stop:
                 break
             start, stop = max(place.start, one.start), min(place.stop, one.stop)
-            parts.append(Part(key, start - place.start, start - one.start, stop - start))
+            into = ordered[at].at + start - place.start
+            parts.append(Part(ordered[at].storage, into, start - one.start, stop - start))
         yield Fetch(source, one, tuple(parts))
 
 

@@ -75,7 +75,7 @@ class _Run:
         longest = max(by_buffer, default=1)
         # Page-locked buffers are all that is held for a device; elsewhere what the client holds counts, too.
         count = max(2, ring_bytes // (longest if assembly.pins else longest + 2 * _STRAIGHT_BYTES))
-        self._ring = Ring(buffer_bytes=longest, count=count, pins=assembly.pins)
+        self._ring = Ring(buffer_bytes=longest, count=count, host_buffer=assembly.host_buffer)
         self._pace = Pace(count if by_buffer else max(FIRST, ring_bytes // _STRAIGHT_BYTES))
         self._busy = 0
         self._turn = asyncio.Event()

@@ -21,6 +21,8 @@ class Receipt:
         Bytes that match a checksum stored with them.
     bytes_cached : int
         Bytes that this machine still had.
+    notes : tuple of str
+        What a person should know about how the file was read.
     """
 
     url: str
@@ -33,6 +35,7 @@ class Receipt:
     checked_bytes: int
     seconds: float
     bytes_cached: int = 0
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rate = format_bytes((self.bytes_read + self.bytes_cached) / max(self.seconds, 1e-6))
@@ -44,4 +47,5 @@ class Receipt:
             details.append("crc ok")
         details += [format_duration(self.seconds), f"{rate}/s"]
         count = format_count(self.tensor_count, "tensor")
-        return f"{count} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
+        line = f"{count} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
+        return "; ".join([line, *self.notes])

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from jupyter_gpu_ext.tensors.copies import Event
@@ -39,14 +41,16 @@ class Ring:
         Length of each; the longest range.
     count : int
         How many there may be.
-    pins : bool
-        Whether a device will copy from them: page-locked memory is read without a detour.
+    host_buffer : callable
+        Makes one of that length: what can be copied from, and its bytes.
     """
 
-    def __init__(self, *, buffer_bytes: int, count: int, pins: bool) -> None:
+    def __init__(
+        self, *, buffer_bytes: int, count: int, host_buffer: Callable[[int], tuple[torch.Tensor, memoryview]]
+    ) -> None:
         self._buffer_bytes = buffer_bytes
         self._left = count
-        self._pins = pins
+        self._host_buffer = host_buffer
         self._back: deque[Buffer] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -75,6 +79,4 @@ class Ring:
                 return
 
     def _make(self) -> Buffer:
-        from jupyter_gpu_ext.tensors.torch_build import host_buffer
-
-        return Buffer(*host_buffer(self._buffer_bytes, pins=self._pins))
+        return Buffer(*self._host_buffer(self._buffer_bytes))

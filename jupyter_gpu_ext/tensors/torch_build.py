@@ -54,11 +54,10 @@ def host_buffer(size_bytes: int, *, pins: bool) -> tuple[torch.Tensor, memoryvie
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an allocation failed for want of room."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return (isinstance(error, OSError) and error.errno == errno.ENOMEM) or "out of memory" in str(error).lower()
+    # torch's own kind says so too.
+    return "out of memory" in str(error).lower() or type(error).__name__ == "OutOfMemoryError"
 
 
 def as_type(storage: torch.Tensor, dtype: str) -> torch.Tensor:

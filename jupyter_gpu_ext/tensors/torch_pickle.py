@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
-from jupyter_gpu_ext.tensors.formats import torch_zip
 from jupyter_gpu_ext.tensors.formats.torch_archive import ALIGNMENT_BYTES, in_memory
+from jupyter_gpu_ext.tensors.formats.torch_pickle import examine
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _check(pickled: bytes) -> int:
 
     skeleton = io.BytesIO(in_memory([("data.pkl", pickled), ("version", b"3\n")]))
     try:
-        count, strange = torch_zip.examine(pickled)
+        count, strange = examine(pickled)
         strange |= dict.fromkeys(get_unsafe_globals_in_checkpoint(skeleton))
     except GpuExtError as error:
         raise BadRequestError(f"{error.message} Nothing was written.", hint=error.hint) from None

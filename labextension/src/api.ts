@@ -155,13 +155,21 @@ export interface Tensor {
 
 export interface TensorFile {
   readonly url: string;
-  readonly kind: 'torch' | 'safetensors';
+  readonly kind:
+    | 'torch'
+    | 'safetensors'
+    | 'npy'
+    | 'npz'
+    | 'torch-legacy'
+    | 'torch-distributed';
   readonly size_bytes: number;
   readonly tensor_count: number;
   readonly tensor_bytes: number;
   /** The first 5000. */
   readonly tensors: readonly Tensor[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** How it was read, a sentence each. */
+  readonly notes: readonly string[];
   readonly requests: number;
   readonly bytes_read: number;
 }

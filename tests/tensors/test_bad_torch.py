@@ -31,7 +31,7 @@ from tests.tensors.files import (
 from tests.tensors.same import assert_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CANARY = "canary-of-the-evil-pickle"
@@ -144,9 +144,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "XML of a storage error": (lambda: b'<?xml version="1.0"?><Error><Code>AuthFailed</Code></Error>', "web page"),
     "gzip": (lambda: b"\x1f\x8b\x08" + bytes(100), "gzip"),
     "hdf5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
-    "npy": (lambda: b"\x93NUMPY" + bytes(100), ".npy"),
-    "old torch file": (lambda: torch_bytes(small(), _use_new_zipfile_serialization=False), "old torch.save"),
-    "raw pickle of protocol 4": (lambda: pickled({"a": 1}, 4), "no tensor file"),
+    "raw pickle of protocol 2": (lambda: pickled({"a": 1}, 2), "not one that torch.save wrote"),
+    "raw pickle of protocol 4": (lambda: pickled({"a": 1}, 4), "not one that torch.save wrote"),
     "trailing bytes": (lambda: torch_bytes(small()) + b"x", "after its end"),
     "a second archive behind": (lambda: torch_bytes(small()) + zipped({"x": b"1"}), "damaged|broken|not one that"),
     "another zip": (lambda: zipped({"a.txt": b"hello"}), "not one that torch.save writes"),
@@ -194,8 +193,6 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "shape of floats": (lambda: described([tensor(shape=(4.0,))]), "pickle"),
     "shape of booleans": (lambda: described([tensor(shape=(True,))]), "pickle"),
     "gradient of integers": (lambda: described([tensor(gradient=True, kind="IntStorage")]), "gradient"),
-    "conjugated view": (lambda: torch_bytes([torch.randn(2, dtype=torch.cfloat).conj()]), "conjugated"),
-    "negated view": (lambda: torch_bytes([torch._neg_view(torch.randn(2))]), "negated"),
     "one storage of two lengths": (lambda: described([tensor(), tensor(count=3)]), "pickle"),
     "negative storage": (lambda: described([tensor(count=-4)]), "declared"),
     "bare storage": (lambda: described([Persistent("0", 4)]), "bare storage"),
@@ -203,8 +200,6 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "no device": (lambda: described([Call(torch.device, "rm -rf")]), "pickle"),
     "negative Size": (lambda: archive_of(b"\x80\x02ctorch\nSize\n(K\x01J\xff\xff\xff\xfft\x85R."), "pickle"),
     "module": (lambda: torch_bytes(torch.nn.Linear(2, 2)), "more than plain tensors .*Linear"),
-    "sparse": (lambda: torch_bytes(torch.eye(3).to_sparse()), "more than plain tensors .*sparse"),
-    "quantised": (lambda: torch_bytes(torch.quantize_per_tensor(torch.ones(2), 1, 0, torch.qint8)), "more than plain"),
 }  # fmt: skip
 
 
@@ -257,7 +252,18 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
 
 def survives(folder: Path, data: bytes, rounds: int, suffix: str) -> int:
     """Change some bytes, many times; return how often the file still loaded."""
-    path, loaded, chance = folder / f"x.{suffix}", 0, random.Random(7)
+    path, loaded = folder / f"x.{suffix}", 0
+    for changed in mutated(data, rounds):
+        path.write_bytes(changed)
+        error = refusal(path)
+        loaded += error is None
+        assert error is None or (error.message and "\n" not in str(error))
+    return loaded
+
+
+def mutated(data: bytes, rounds: int) -> Iterator[bytes]:
+    """Yield the data with some bytes changed, each time others."""
+    chance = random.Random(7)
     for _ in range(rounds):
         changed = bytearray(data)
         for _ in range(chance.choice([1, 1, 2, 8])):
@@ -271,11 +277,7 @@ def survives(folder: Path, data: bytes, rounds: int, suffix: str) -> int:
                     del changed[at : at + chance.randrange(1, 9)]
                 case 3:
                     changed[at:at] = chance.randbytes(chance.randrange(1, 9))
-        path.write_bytes(changed)
-        error = refusal(path)
-        loaded += error is None
-        assert error is None or (error.message and "\n" not in str(error))
-    return loaded
+        yield bytes(changed)
 
 
 def refusal(path: Path) -> GpuExtError | None:

@@ -53,6 +53,14 @@ class Opaque:
     """The result of a call that is not in the table; it only keeps the reading going."""
 
 
+@dataclass(slots=True, eq=False)
+class Record:
+    """An object of a known class that holds data only: its attributes, as the pickle sets them."""
+
+    kind: str
+    state: Any = None
+
+
 def check_key(key: Any) -> Any:
     """Return `key` when it can go into a dict or a set at little cost, else raise ValueError.
 
@@ -87,6 +95,8 @@ class Machine:
     ----------
     unknown : dict
         The globals that are in neither table, in order of appearance.
+    size_bytes : int
+        How long the pickle was.
     """
 
     def __init__(
@@ -102,6 +112,7 @@ class Machine:
         self._memo: dict[int, Any] = {}
         self._work = 0
         self.unknown: dict[str, None] = {}
+        self.size_bytes = 0
 
     def run(self, data: bytes) -> Any:
         """Return the value of the pickle.
@@ -112,8 +123,9 @@ class Machine:
             When the bytes are no pickle, or use what plain data does not need.
         """
         try:
-            for opcode, argument, _ in pickletools.genops(data):
+            for opcode, argument, position in pickletools.genops(data):
                 if opcode.name == "STOP":
+                    self.size_bytes = (position or 0) + 1
                     return self._stack.pop()
                 self._spend(1)
                 self._step(opcode.name, argument)
@@ -206,6 +218,8 @@ class Machine:
         if isinstance(target, OrderedDict) and isinstance(state, dict):
             # A module's state_dict carries its table of versions as an attribute.
             vars(target).update({key: value for key, value in state.items() if key == "_metadata"})
+        elif isinstance(target, Record):
+            target.state = state
         elif not isinstance(target, Opaque):
             raise TypeError
 

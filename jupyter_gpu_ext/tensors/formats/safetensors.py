@@ -6,11 +6,11 @@ Format: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.tensors.formats.strict_json import parse_object
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES, MOST_TENSORS, Stored, Tensor, TensorFile, check
 
 if TYPE_CHECKING:
@@ -64,32 +64,10 @@ async def read_header(reader: Reader, *, most_bytes: int) -> TensorFile:
 
 
 def _parse(raw: bytes, url: str) -> dict[str, Any]:
-    try:
-        # Decoded here: the parser itself would take UTF-16 and half characters.
-        header = json.loads(raw.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise TensorFormatError(f"{url} has a header that is not valid JSON.", hint=_DAMAGED) from error
-    if not isinstance(header, dict):
-        raise TensorFormatError(f"{url} has a header that is no JSON object.", hint=_DAMAGED)
+    header = parse_object(raw, f"{url} has a header that")
     if len(header) > MOST_TENSORS:
         raise TensorFormatError(f"{url} declares {len(header):,} tensors.", hint=f"{MOST_TENSORS:,} are read at most.")
     return header
-
-
-def _no_constant(name: str) -> None:
-    # NaN and Infinity are Python's, not JSON's.
-    raise ValueError(name)
-
-
-def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # A library that keeps the last of two equal keys would load something else than what was listed.
-    if len(found := dict(pairs)) != len(pairs):
-        raise ValueError
-    for text in (*found, *found.values()):
-        if isinstance(text, str):
-            # An escape can write half a character, which no terminal and no file takes.
-            text.encode()
-    return found
 
 
 def _metadata(found: Any, url: str) -> dict[str, str]:

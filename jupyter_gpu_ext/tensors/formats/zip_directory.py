@@ -24,6 +24,7 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
+LOCAL_BYTES = _LOCAL.size
 _NONE32 = 0xFFFFFFFF
 
 TAIL_BYTES = 64 * 1024
@@ -32,18 +33,29 @@ _ALIGNMENTS = tuple(64 << i for i in range(9))
 # Between two members lies a data descriptor: none, or 16 bytes, 24 in zip64.
 _DESCRIPTORS = (0, 16, 24)
 _ENCRYPTED = 1
+_DEFLATE = 8
 _CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of the archive, as the directory at its end describes it."""
+    """One file of the archive, as the directory at its end describes it.
+
+    Attributes
+    ----------
+    stored, deflated : bool
+        Whether its bytes lie there as they are, or deflated; neither, when they are encrypted or otherwise packed.
+    size_bytes, packed_bytes : int
+        As it is, and in the archive.
+    """
 
     name: str
     stored: bool
     size_bytes: int
     header_offset: int
     crc32: int = 0
+    deflated: bool = False
+    packed_bytes: int = 0
 
     def data(self, alignment: int) -> ByteRange:
         """Return where the bytes lie when the writer pads them to `alignment`, as torch does.
@@ -51,7 +63,7 @@ class Member:
         torch puts the padding into the local header's extra field, 4 bytes at least, after a zip64
         field where one is needed (caffe2/serialize/inline_container.cc, `getPadding`).
         """
-        start = self.header_offset + _LOCAL.size + len(self.name.encode()) + 4
+        start = self.header_offset + LOCAL_BYTES + len(self.name.encode()) + 4
         if self.size_bytes >= _NONE32 or self.header_offset >= _NONE32:
             start += 4 + 16 * (self.size_bytes >= _NONE32) + 8 * (self.header_offset >= _NONE32)
         start += -start % alignment
@@ -68,7 +80,8 @@ class Directory:
     def edges(self) -> dict[str, int]:
         """Return for each member where the next one starts, or the directory."""
         after = [one.header_offset for one in self.members[1:]] + [self.offset]
-        return {member.name: edge for member, edge in zip(self.members, after, strict=True)}
+        # Of an empty archive there is one edge and no member.
+        return {member.name: edge for member, edge in zip(self.members, after, strict=False)}
 
     def by_rule(self, head: bytes) -> dict[str, ByteRange] | None:
         """Return where all members' bytes lie when torch padded them, with no request; None when it did not.
@@ -80,8 +93,8 @@ class Directory:
         for alignment in _ALIGNMENTS:
             spans = {member.name: member.data(alignment) for member in self.members}
             if all(edges[name] - span.stop in _DESCRIPTORS for name, span in spans.items()):
-                near = [one for one in self.members if one.header_offset + _LOCAL.size <= len(head)]
-                said = [_data_start(head[one.header_offset :][: _LOCAL.size], one) for one in near]
+                near = [one for one in self.members if one.header_offset + LOCAL_BYTES <= len(head)]
+                said = [data_start(head[one.header_offset :][:LOCAL_BYTES], one) for one in near]
                 agreed = said == [spans[one.name].start for one in near]
                 return spans if agreed and near else None
         return None
@@ -151,7 +164,8 @@ def _members(raw: bytes, count: int, reader: Reader) -> tuple[Member, ...]:
         except UnicodeDecodeError:
             raise _damaged(reader, "has a member whose name is no text") from None
         plain = method == 0 and size == stored_size and not flags & _ENCRYPTED
-        members.append(Member(name, plain, size, header, crc32))
+        deflated = method == _DEFLATE and not flags & _ENCRYPTED
+        members.append(Member(name, plain, size, header, crc32, deflated, stored_size))
         at = name_at + name_size + extra_size + note_size
     if len({member.name for member in members}) != len(members):
         raise _damaged(reader, "has two members of one name")
@@ -189,10 +203,10 @@ async def locate(directory: Directory, names: Iterable[str], reader: Reader) -> 
     async def one(member: Member) -> ByteRange:
         async with gate:
             name = member.name.encode()
-            raw = await reader.read(member.header_offset, member.header_offset + _LOCAL.size + len(name))
-        start = _data_start(raw, member)
+            raw = await reader.read(member.header_offset, member.header_offset + LOCAL_BYTES + len(name))
+        start = data_start(raw, member)
         stop = (start or 0) + member.size_bytes
-        if start is None or raw[_LOCAL.size :] != name or stop > edges[member.name]:
+        if start is None or raw[LOCAL_BYTES:] != name or stop > edges[member.name]:
             raise _damaged(reader, "has a broken archive member")
         return ByteRange(start, stop)
 
@@ -205,11 +219,12 @@ async def locate(directory: Directory, names: Iterable[str], reader: Reader) -> 
     return {member.name: task.result() for member, task in zip(chosen, tasks, strict=True)}
 
 
-def _data_start(raw: bytes, member: Member) -> int | None:
-    if len(raw) < _LOCAL.size or raw[:4] != b"PK\3\4":
+def data_start(raw: bytes, member: Member) -> int | None:
+    """Return where a member's bytes begin in the file, by its local header; None when that is none."""
+    if len(raw) < LOCAL_BYTES or raw[:4] != b"PK\3\4":
         return None
     *_, name_size, extra_size = _LOCAL.unpack_from(raw)
-    return member.header_offset + _LOCAL.size + int(name_size) + int(extra_size)
+    return member.header_offset + LOCAL_BYTES + int(name_size) + int(extra_size)
 
 
 def _damaged(reader: Reader, what: str) -> TensorFormatError:
