@@ -9,7 +9,7 @@ from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _TRIED = 50
 
@@ -52,20 +52,27 @@ def proposal(wanted: Collection[str], found: Collection[str]) -> dict[str, str]:
     ({'module.*': '*'}, {'*': '_orig_mod.*'})
     """
     wanted, found = set(wanted), set(found)
-    candidates = [{f"{one}*": "*"} for one in _prefixes(wanted, found)]
-    candidates += [{"*": f"{one}*"} for one in _prefixes(found, wanted)]
-    best = max(candidates, key=lambda rule: _gain(rule, wanted, found), default={})
+    prefixes: dict[str, str] = {}
+    for name in sorted(wanted - found):
+        for prefix, tail in _cuts(name):
+            prefixes.setdefault(tail, prefix)
+    seen = Counter[tuple[str, str]]()
+    for name in sorted(found - wanted)[:_TRIED]:
+        # The longest end that a name shares with one that is wanted.
+        seen.update(
+            [next(((f"{one}*", f"{prefixes[tail]}*") for one, tail in _cuts(name) if tail in prefixes), ("", ""))]
+        )
+    rules = [{old: new} for (old, new), _ in seen.most_common(3) if old]
+    best = max(rules, key=lambda rule: _gain(rule, wanted, found), default={})
     return best if best and _gain(best, wanted, found) * 2 > len(wanted - found) else {}
 
 
-def _prefixes(short: set[str], long: set[str]) -> list[str]:
-    """Return what stands before a short name in a long one, commonest first, by a few of the names."""
-    seen = Counter[str]()
-    for name in sorted(long - short)[:_TRIED]:
-        parts = name.split(".")
-        tails = (".".join(parts[at:]) for at in range(1, len(parts)))
-        seen.update(name.removesuffix(tail) for tail in tails if tail in short)
-    return [prefix for prefix, _ in seen.most_common(3)]
+def _cuts(name: str) -> Iterator[tuple[str, str]]:
+    """Yield each prefix of whole parts and what is left, the longest rest first."""
+    parts = name.split(".")
+    for at in range(len(parts)):
+        tail = ".".join(parts[at:])
+        yield name.removesuffix(tail), tail
 
 
 def _gain(rule: Mapping[str, str], wanted: set[str], found: set[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.tensors.copies import StreamCopies
 from tests.contracts.device_loads import DeviceContract, checkpoint
+from tests.contracts.into_loads import IntoContract, on_meta
 from tests.tensors.files import torch_bytes
 
 if TYPE_CHECKING:
@@ -75,3 +77,30 @@ def test_a_load_that_does_not_wait_is_seen(fault: str, tmp_path: Path, monkeypat
         monkeypatch.setattr(StreamCopies, "close", lambda *_: None)
     value = jg.load(str(tmp_path / "x.pt"), device="standin:0")
     assert not all(torch.equal(one.cpu(), state[name]) for name, one in value.items())
+
+
+class TestInto(IntoContract):
+    device = "standin:0"
+
+    def held_bytes(self) -> int:
+        return torch.accelerator.memory_allocated("standin:0")
+
+    @pytest.fixture(autouse=True)
+    def _unlimited(self, standin: Any) -> Any:
+        self.library = standin
+
+    def tight(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        gc.collect()
+        # The ring's buffers are the host's: what is left is for the largest tensor, and those that come beside it.
+        self.library.standin_limit(0, self.held_bytes() + (16 << 20))
+
+    def test_peak_is_not_a_second_model(self, file: Path, standin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        net = on_meta()
+        gc.collect()
+        held = self.held_bytes()
+        standin.standin_reset_peaks()
+        report = jg.load_into(net, str(file), device=self.device, dtype="bfloat16")
+        peak = torch.accelerator.max_memory_allocated("standin:0") - held
+        # 16 MB of it is the model; the rest are the few tensors that were on their way in float32.
+        assert report.receipt.size_bytes < peak < report.receipt.size_bytes + (17 << 20)
+        assert standin.standin_pinned_peak() <= 16 << 20
