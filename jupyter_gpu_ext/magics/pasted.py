@@ -47,16 +47,16 @@ class Adopted:
 
 
 def adopt(shell: InteractiveShell, spec: Spec, arguments: list[Any], options: Mapping[str, Any]) -> Adopted | None:
-    """Connect the secret link that is the line's first word, and take it out of cell and history.
+    """Connect the secret link that is the line's URL, and take it out of cell and history.
 
     Returns
     -------
     Adopted or None
         None when the line holds no secret.
     """
-    if not arguments or not isinstance(arguments[0], str) or not links.has_secret(arguments[0]):
+    link = arguments[spec.url_at] if arguments else None
+    if not isinstance(link, str) or not links.has_secret(link):
         return None
-    link = arguments[0]
     if link.partition("://")[0] in connections.load().connections:
         # A key is taken literally, whatever it looks like.
         return None
@@ -76,7 +76,9 @@ def adopt(shell: InteractiveShell, spec: Spec, arguments: list[Any], options: Ma
 
 def renamed(spec: Spec, made: Connected) -> Spec:
     """Return the line's Spec with the name-URL in place of the link."""
-    return replace(spec, arguments=(word(made.url), *spec.arguments[1:]))
+    arguments = list(spec.arguments)
+    arguments[spec.url_at] = word(made.url)
+    return replace(spec, arguments=tuple(arguments))
 
 
 def _secrets(link: str) -> set[str]:

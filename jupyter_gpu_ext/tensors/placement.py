@@ -78,7 +78,8 @@ def placement(
 
 def described(plan: FetchPlan, placed: Mapping[str, str]) -> str:
     """Return the map in words: 'cuda:0', or 'layers 0-18 on cuda:0, rest on cpu'."""
-    used = list(dict.fromkeys(placed[key] for group in _groups(plan) for key in group.storages))
+    seen = dict.fromkeys(placed[key] for group in _groups(plan) for key in group.storages)
+    used = sorted(seen, key=lambda device: device == "cpu")
     if len(used) < 2:
         return next(iter(used), "")
     clauses = [f"{_words(plan, placed, device)} on {device}" for device in used[:-1]]

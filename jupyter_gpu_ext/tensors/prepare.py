@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError
+from jupyter_gpu_ext.errors import BadRequestError, DeviceError, NotInstalledError
 from jupyter_gpu_ext.tensors.device import Target, device_memory, find_target
 from jupyter_gpu_ext.tensors.fit import Question, Room, needs, verdict
 from jupyter_gpu_ext.tensors.placement import Devices, described, parse_devices, placement
@@ -66,6 +66,15 @@ class Prepared:
     def verdict(self) -> str:
         """Whether it fits, in words."""
         return verdict(needs(self.plan, self.changed, self.placed), self.rooms)
+
+    @property
+    def refusal(self) -> str:
+        """Why a load would not begin, and what to do; '' where it would."""
+        try:
+            self.check_fit()
+        except DeviceError as error:
+            return str(error)
+        return ""
 
     def check_fit(self) -> None:
         """Refuse what does not fit.
