@@ -162,6 +162,7 @@ def plan(
     """
     from jupyter_gpu_ext.tensors.prepare import prepare, refuse_selection, want
 
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
     asked = device is not None or dtype is not None
     wanted = want("auto" if device is None else device, keys, dtype) if asked else _want_or_none(keys)
     file = info(url).file

@@ -52,7 +52,7 @@ class Assembly:
     stages : Stages
         What the load waits for.
     closed : threading.Event
-        Set once no copy is under way any more.
+        Set while no copy is under way.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Assembly:
         self._taken: set[tuple[int, int]] = set()
         self.stages = Stages()
         self.closed = threading.Event()
+        self.closed.set()
         self.pins = any(way.pins for way in copies.values())
 
     @property
@@ -92,7 +93,6 @@ class Assembly:
     def go_on(self, copies: Mapping[str, Copies]) -> None:
         """Take up again what was closed before its end."""
         self._ways, self.stages = copies, Stages()
-        self.closed.clear()
 
     def drop(self) -> None:
         """Let the bytes go, whoever still refers to the assembly: a traceback does."""
@@ -100,6 +100,7 @@ class Assembly:
 
     def begin(self) -> None:
         """Finish what has no bytes."""
+        self.closed.clear()
         for key in [key for key, left in self._left.items() if not left and key not in self.storages]:
             self._room(key)
             self._finish(key)

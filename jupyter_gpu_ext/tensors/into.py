@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.prepare import Prepared, Wanted
     from jupyter_gpu_ext.tensors.receipt import Receipt
 
+_CLOSE_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Loaded:
@@ -152,6 +154,8 @@ def _land(
     try:
         fetching.fetch(opened, prepared, assembly, copies, report)
     except BaseException as error:
+        # An interrupted caller goes on before the copying thread has stopped.
+        assembly.closed.wait(_CLOSE_SECONDS)
         assembly.drop()
         landing.drop()
         if landing.overwritten:

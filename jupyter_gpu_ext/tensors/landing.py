@@ -151,9 +151,10 @@ class Landing:
     def _transformed(self, slot: Slot, value: torch.Tensor, way: Copies) -> torch.Tensor:
         import torch
 
-        # On the caller's stream, whose memory it may keep.
+        # On the caller's stream, whose memory it keeps.
         way.join()
-        made = self._transform(slot.names[0], value) if self._transform is not None else value
+        with way.as_caller():
+            made = self._transform(slot.names[0], value) if self._transform is not None else value
         if not isinstance(made, torch.Tensor):
             raise BadRequestError(
                 f"transform gave a {type(made).__name__} for {printable(slot.names[0])}; nothing was changed.",

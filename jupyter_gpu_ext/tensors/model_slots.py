@@ -101,6 +101,8 @@ def slots(model: Any) -> list[Slot]:
             raise BadRequestError(
                 f"{prefix}{key} has no shape yet.", hint="Run the lazy model once, then load into it."
             )
+        if hasattr(tensor, "device_mesh"):
+            raise BadRequestError(f"{prefix}{key} is sharded over processes.", hint="Load the model, then shard it.")
         persistent = is_parameter or key not in module._non_persistent_buffers_set  # noqa: SLF001 -- only this set says it
         slot = found.setdefault(id(tensor), Slot(tensor, is_parameter, persistent))
         slot.names.append(prefix + key)
