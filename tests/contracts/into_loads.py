@@ -245,6 +245,17 @@ class IntoContract:
         assert equal(net, state)
         net(x)
 
+    def test_an_interrupt_half_way_is_said_too(self, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        main = threading.main_thread().ident
+        net = self.model()
+        with monkeypatch.context() as tight:
+            self.tight(tight)
+            stop = on_range(monkeypatch, 3, lambda: signal.pthread_kill(main, signal.SIGINT))
+            with stop, pytest.raises(KeyboardInterrupt, match="The model is half loaded"):
+                jg.load_into(net, str(file))
+        with pytest.raises(BadRequestError, match="half loaded"):
+            net(torch.ones(1, 1000, device=self.device))
+
     def assert_back_to(self, held: int) -> None:
         deadline = time.monotonic() + 20
         while gc.collect() >= 0 and self.held_bytes() > held and time.monotonic() < deadline:

@@ -199,6 +199,9 @@ def test_a_slow_load_shows_its_progress_in_one_place_and_ends_in_its_receipt(cel
     assert all(one["total_bytes"] == 12_000_000 for one in states)
     assert done[-1] == 12_000_000
     assert all(one["title"] == "slow://big.safetensors" for one in states)
+    assert states[-2]["stage"] == "network"
+    assert states[-2]["note"].startswith("weights fit; ")
+    assert bundles[-1]["text/plain"].endswith(", bound by the network)")
     assert all("slow://big.safetensors: " in one["text/plain"] for one in bundles[:-1])
     assert bundles[-1]["text/plain"].startswith("model = 1 tensor on ")
     # The last state is the receipt: it is not printed a second time.
