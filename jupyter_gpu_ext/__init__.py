@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.rm import rm as rm
     from jupyter_gpu_ext.tensors.api import info as info
     from jupyter_gpu_ext.tensors.api import plan as plan
+    from jupyter_gpu_ext.tensors.into import load_into as load_into
     from jupyter_gpu_ext.tensors.loader import load as load
     from jupyter_gpu_ext.tensors.save import save as save
 
@@ -38,6 +39,7 @@ _HOMES = {
     "fs": "jupyter_gpu_ext.storage.filesystem",
     "info": "jupyter_gpu_ext.tensors.api",
     "load": "jupyter_gpu_ext.tensors.loader",
+    "load_into": "jupyter_gpu_ext.tensors.into",
     "ls": "jupyter_gpu_ext.storage.api",
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
@@ -59,6 +61,7 @@ __all__ = [
     "gpu",
     "info",
     "load",
+    "load_into",
     "ls",
     "open",
     "plan",

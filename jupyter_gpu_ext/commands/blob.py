@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from jupyter_gpu_ext.commands import cache
 from jupyter_gpu_ext.commands.grammar import Option, Verb
 
@@ -12,6 +14,25 @@ _KEYS = Option(
     help="only tensors whose dotted name matches; repeat for more, '!GLOB' excludes",
     kind="many",
     keyword="keys",
+)
+
+_DEVICE = Option(
+    flag="--device",
+    short="-d",
+    metavar="DEVICE",
+    help="auto (default), cpu, a device of torch such as cuda:1; fit: the rest on the cpu; 'GLOB=DEVICE,…'",
+    keyword="device",
+)
+_DTYPE = Option(flag="--dtype", metavar="TYPE", help="what floating point tensors become: bfloat16", keyword="dtype")
+_SELECT = Option(
+    flag="--select", metavar="PART", help="the part of an array: '0:100, :' or 'time=2020-01:2020-03'", keyword="select"
+)
+_RAW = Option(flag="--raw", help="an array's stored numbers, without scale and offset", kind="flag", keyword="raw")
+_CACHE = Option(
+    flag="--cache", help="keep the bytes on this machine and read them from there", kind="flag", keyword="cache"
+)
+_NO_FIT_CHECK = Option(
+    flag="--no-fit-check", help="begin even if it does not seem to fit", kind="off", keyword="fit_check"
 )
 
 CONNECT = Verb(
@@ -54,7 +75,18 @@ PLAN = Verb(
     function="plan",
     summary="Show what a load would request, read and hold. Reads the header only.",
     positionals=("url",),
-    options=(_KEYS,),
+    options=(_KEYS, _DEVICE, _DTYPE, _SELECT, _RAW),
+)
+
+DRY_RUN = replace(PLAN, always={"device": "auto"})
+
+LOAD_INTO = Verb(
+    name="blob load --into",
+    function="load_into",
+    summary="Load a tensor file into a model that is there.",
+    positionals=("model", "url"),
+    options=(_KEYS, _DEVICE, _DTYPE, _CACHE, _NO_FIT_CHECK),
+    reports=True,
 )
 
 LOAD = Verb(
@@ -64,17 +96,23 @@ LOAD = Verb(
     positionals=("url",),
     options=(
         Option(flag="--output", short="-o", metavar="NAME", help="the variable to bind", kind="output"),
-        Option(
-            flag="--device",
-            short="-d",
-            metavar="DEVICE",
-            help="auto (default), cpu, or a device of torch such as cuda:1",
-            keyword="device",
-        ),
+        _DEVICE,
+        _DTYPE,
         _KEYS,
+        _SELECT,
         Option(
-            flag="--cache", help="keep the bytes on this machine and read them from there", kind="flag", keyword="cache"
+            flag="--into",
+            metavar="MODEL",
+            help="fill a model that is there, in place; nothing is bound",
+            kind="into",
+            verb=LOAD_INTO,
         ),
+        _RAW,
+        Option(flag="--resume", help="go on where storage failed the last time", kind="flag", keyword="resume"),
+        _CACHE,
+        Option(flag="--replace", help="drop the name's old value first, for its room", kind="replace"),
+        _NO_FIT_CHECK,
+        Option(flag="--dry-run", help="only say what it would read and whether it fits", kind="instead", verb=DRY_RUN),
     ),
     binds=True,
 )

@@ -24,19 +24,23 @@ class Option:
 
     Attributes
     ----------
-    kind : {'value', 'number', 'many', 'flag', 'off', 'output', 'consent'}
+    kind : {'value', 'number', 'many', 'flag', 'off', 'output', 'consent', 'replace', 'instead', 'into'}
         One value; a whole number; several values, the option repeated; present, which means True, or for
-        'off' False; the name that the result is bound to; present, so that nobody is asked: no argument.
+        'off' False; the name that the result is bound to; present, so that nobody is asked: no argument; present, so
+        that the name's old value goes first; present, so that another verb is done; another verb, with a variable.
     keyword : str
         The argument of the library call.
+    verb : Verb or None
+        The other verb.
     """
 
     flag: str
     short: str = ""
     metavar: str = ""
     help: str
-    kind: Literal["value", "number", "many", "flag", "off", "output", "consent"] = "value"
+    kind: Literal["value", "number", "many", "flag", "off", "output", "consent", "replace", "instead", "into"] = "value"
     keyword: str = ""
+    verb: Verb | None = None
 
     @property
     def usage(self) -> str:
@@ -67,6 +71,8 @@ class Verb:
         Something is lost: a person is asked first, unless the line says so already.
     takes_value : bool
         The first word is a value of the notebook: its name or another expression, not text.
+    always : mapping of str to str
+        Arguments that the call has where the line does not say otherwise.
     """
 
     name: str
@@ -79,6 +85,7 @@ class Verb:
     reports: bool = False
     asks: bool = False
     takes_value: bool = False
+    always: Mapping[str, str] = field(default_factory=dict)
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
@@ -96,13 +103,31 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A parsed line: the verb, the words given, the name that the result is bound to, and whether not to ask."""
+    """A parsed line.
+
+    Attributes
+    ----------
+    arguments, keywords : tuple of Word, mapping
+        The words given.
+    output : str or None
+        The name that the result is bound to.
+    agreed : bool
+        Nobody needs to be asked.
+    replaces : bool
+        The name's old value goes before the new one comes.
+    """
 
     verb: Verb
     arguments: tuple[Word, ...] = ()
     keywords: Mapping[str, Word | tuple[Word, ...] | bool] = field(default_factory=dict)
     output: str | None = None
     agreed: bool = False
+    replaces: bool = False
+
+    @property
+    def url_at(self) -> int:
+        """Which of the arguments is the URL."""
+        return self.verb.positionals.index("url") if "url" in self.verb.positionals else 0
 
     def bind(self, names: Collection[str]) -> Spec:
         """Return the Spec with each `$name` decided by the names that are bound."""
@@ -112,6 +137,7 @@ class Spec:
             {key: _map(value, lambda one: one.bind(names)) for key, value in self.keywords.items()},
             self.output,
             self.agreed,
+            self.replaces,
         )
 
     def resolve(self, evaluate: Callable[[str], Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -138,7 +164,13 @@ def to_python(spec: Spec) -> str:
     """
     if not spec.verb.binds:
         return f"print({spec.expression()})"
-    return f"{target(spec)} = {spec.expression()}"
+    return assignment(spec, target(spec), spec.expression())
+
+
+def assignment(spec: Spec, name: str, source: str) -> str:
+    """Return the statement that binds what `source` gives."""
+    first = f"{name} = None; " if spec.replaces else ""
+    return f"{first}{name} = {source}"
 
 
 def target(spec: Spec) -> str:
@@ -198,6 +230,9 @@ class _Parser:
         self.keywords: dict[str, Word | tuple[Word, ...] | bool] = {}
         self.output: str | None = None
         self.agreed = False
+        self.replaces = False
+        self.instead: Option | None = None
+        self.into: tuple[Option, Word] | None = None
 
     def read(self, words: list[Word]) -> None:
         while words:
@@ -219,7 +254,7 @@ class _Parser:
             close = difflib.get_close_matches(flag, self.flags, n=1)
             hint = f"Did you mean {close[0]}?" if close else f"See {self.verb.name} --help."
             raise UsageError(f"{self.verb.name} has no option {flag}.", hint=hint)
-        if option.kind in ("flag", "off", "consent"):
+        if option.kind in ("flag", "off", "consent", "replace", "instead"):
             if equals or rest:
                 raise UsageError(f"{flag} takes no value.", hint=f"See {self.verb.name} --help.")
             self._present(option)
@@ -233,12 +268,18 @@ class _Parser:
     def _present(self, option: Option) -> None:
         if option.kind == "consent":
             self.agreed = True
+        elif option.kind == "replace":
+            self.replaces = True
+        elif option.kind == "instead":
+            self.instead = option
         else:
             self.keywords[option.keyword] = option.kind == "flag"
 
     def _value(self, option: Option, value: Word) -> None:
         if option.kind == "output":
             self.output = _identifier(value, option)
+        elif option.kind == "into":
+            self.into = (option, _variable(value, option))
         elif option.kind == "many":
             before = self.keywords.get(option.keyword, ())
             self.keywords[option.keyword] = (*(before if isinstance(before, tuple) else ()), value)
@@ -260,7 +301,29 @@ class _Parser:
             )
         if self.verb.takes_value:
             self.arguments[0] = _expression(self.arguments[0], self.verb)
-        return Spec(self.verb, tuple(self.arguments), self.keywords, self.output, self.agreed)
+        if self.instead is not None and self.instead.verb is not None:
+            return self._instead(self.instead.verb)
+        if self.into is not None and self.into[0].verb is not None:
+            return self._into(self.into[0].verb, *self.into)
+        return Spec(self.verb, tuple(self.arguments), self.keywords, self.output, self.agreed, self.replaces)
+
+    def _instead(self, verb: Verb) -> Spec:
+        # What only the real act takes says nothing about the other one.
+        known = {option.keyword for option in verb.options}
+        keywords = {key: value for key, value in self.keywords.items() if key in known}
+        always = {key: word(value) for key, value in verb.always.items()}
+        return Spec(verb, tuple(self.arguments), {**always, **keywords})
+
+    def _into(self, verb: Verb, option: Option, variable: Word) -> Spec:
+        known = {one.keyword for one in verb.options}
+        unknown = [one.flag for one in self.verb.options if one.keyword in self.keywords and one.keyword not in known]
+        unknown += [one.flag for one in self.verb.options if one.kind == "output" and self.output is not None]
+        unknown += [one.flag for one in self.verb.options if one.kind == "replace" and self.replaces]
+        if unknown:
+            raise UsageError(
+                f"{unknown[0]} does not go with {option.flag}.", hint="The model keeps its name and memory."
+            )
+        return Spec(verb, (variable, *self.arguments), self.keywords)
 
 
 def _expression(value: Word, verb: Verb) -> Word:
@@ -293,6 +356,15 @@ def _identifier(value: Word, option: Option) -> str:
     if not text.isidentifier() or _is_taken(text) or text.startswith("__"):
         raise UsageError(f"{option.flag} needs a free variable name, not {text!r}.", hint="For example -o model.")
     return text
+
+
+def _variable(value: Word, option: Option) -> Word:
+    if len(value.parts) == 1 and isinstance(value.parts[0], Expression):
+        return value
+    text = value.literal or ""
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*|\[\d+\])*", text) or keyword.iskeyword(text):
+        raise UsageError(f"{option.flag} needs a variable, not {text!r}.", hint=f"For example {option.flag} model.")
+    return word(Expression(text))
 
 
 def _is_taken(name: str) -> bool:

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.commands.grammar import target
+from jupyter_gpu_ext.commands.grammar import assignment, target
 from jupyter_gpu_ext.commands.lines import MAGICS, HelpRequest, parse_magic
 from jupyter_gpu_ext.commands.tokenizer import comment, tokenize
 from jupyter_gpu_ext.commands.word import quote, word
@@ -88,6 +88,8 @@ def _ours(call: Call, place: Place) -> str | None:
                 "The result gets two names, and the first is None in the notebook.",
                 hint=f"Leave out `-o {spec.output}` or the assignment.",
             )
+        if spec.replaces:
+            raise ExportRefusedError("--replace needs the name.", hint="Write the line with -o NAME, unassigned.")
         return source
     if not spec.verb.binds:
         return f"print({source})"
@@ -97,7 +99,7 @@ def _ours(call: Call, place: Place) -> str | None:
             f"{call.magic} in a function binds {name} outside of it.",
             hint=f"Write {name} = {call.magic} … without -o.",
         )
-    return f"{name} = {source}"
+    return assignment(spec, name, source)
 
 
 def _shell(call: Call, place: Place) -> str | None:

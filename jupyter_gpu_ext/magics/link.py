@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext import __version__
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
+from jupyter_gpu_ext.tensors.receipts import RECEIPTS
+from jupyter_gpu_ext.tensors.unfinished import UNFINISHED
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 REQUEST = "jupyter_gpu_ext_request"
 REPLY = "jupyter_gpu_ext_reply"
+_RECEIPTS = 20
 
 
 def register(shell: InteractiveShell) -> None:
@@ -32,4 +35,5 @@ def register(shell: InteractiveShell) -> None:
 
 def report() -> dict[str, Any]:
     """Return what this kernel holds, as the server expects it."""
-    return {"version": __version__, **HOLDINGS.report()}
+    receipts = [one.to_json() for one in RECEIPTS.all()[-_RECEIPTS:]]
+    return {"version": __version__, **HOLDINGS.report(), "receipts": receipts, "unfinished": UNFINISHED.report()}

@@ -47,14 +47,14 @@ class Adopted:
 
 
 def adopt(shell: InteractiveShell, spec: Spec, arguments: list[Any], options: Mapping[str, Any]) -> Adopted | None:
-    """Connect the secret link that stands where the line's URL does, and take it out of cell and history.
+    """Connect the secret link that is the line's URL, and take it out of cell and history.
 
     Returns
     -------
     Adopted or None
         None when the line holds no secret.
     """
-    link = arguments[url_at(spec)] if arguments else None
+    link = arguments[spec.url_at] if arguments else None
     if not isinstance(link, str) or not links.has_secret(link):
         return None
     if link.partition("://")[0] in connections.load().connections:
@@ -76,13 +76,9 @@ def adopt(shell: InteractiveShell, spec: Spec, arguments: list[Any], options: Ma
 
 def renamed(spec: Spec, made: Connected) -> Spec:
     """Return the line's Spec with the name-URL in place of the link."""
-    at = url_at(spec)
-    return replace(spec, arguments=(*spec.arguments[:at], word(made.url), *spec.arguments[at + 1 :]))
-
-
-def url_at(spec: Spec) -> int:
-    """Return which of the line's words is its URL."""
-    return 1 if spec.verb.takes_value else 0
+    arguments = list(spec.arguments)
+    arguments[spec.url_at] = word(made.url)
+    return replace(spec, arguments=tuple(arguments))
 
 
 def _secrets(link: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 MIME = "application/vnd.jupyter-gpu-ext.progress+json"
 # A load that is over sooner needs no bar.
 _SHOW_AFTER_SECONDS = 0.5
+_RATE_SECONDS = 10.0
 
 
 class ProgressDisplay:
@@ -38,6 +40,7 @@ class ProgressDisplay:
         self._id: str | None = None
         self._started = time.monotonic()
         self._last: dict[str, Any] = {}
+        self._seen: deque[tuple[float, int]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -52,16 +55,19 @@ class ProgressDisplay:
     def update(self, progress: Progress) -> None:
         """Show the progress, once the load takes long enough to be watched."""
         seconds = time.monotonic() - self._started
+        rate = 0.0
+        if progress.total_bytes:
+            rate = self._rate(progress.done_bytes)
         if not self._live or seconds < _SHOW_AFTER_SECONDS:
             return
-        rate = progress.done_bytes / seconds
         left = (progress.total_bytes - progress.done_bytes) / rate if rate else None
         self._last = {
             "done_bytes": progress.done_bytes,
             "total_bytes": progress.total_bytes,
             "rate_bytes_per_second": rate,
             "eta_seconds": left,
-            "stage": "network",
+            "stage": getattr(progress, "stage", "network"),
+            "note": getattr(progress, "beforehand", ""),
         }
         if not progress.total_bytes:
             self._last |= {"stage": "header"}
@@ -69,7 +75,17 @@ class ProgressDisplay:
             return
         words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
         words = words if left is None else f"{words}, {format_duration(left)} left"
+        words = "; ".join(filter(None, (words, self._last["note"])))
         self._show("running", f"{progress.notice}: {words}" if progress.notice else words)
+
+    def _rate(self, done_bytes: int) -> float:
+        """Return the bytes a second of the last ten seconds; what was there at the start took none of them."""
+        now = time.monotonic()
+        self._seen.append((now, done_bytes))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= _RATE_SECONDS:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (done_bytes - before) / (now - since) if now > since else 0.0
 
     def finish(self, receipt: str) -> None:
         """Show what was done."""

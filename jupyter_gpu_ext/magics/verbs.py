@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
+from jupyter_gpu_ext.commands.blob import LOAD_INTO
 from jupyter_gpu_ext.commands.grammar import target
 from jupyter_gpu_ext.errors import GpuExtError, UsageError
 from jupyter_gpu_ext.magics import pasted
@@ -15,7 +17,8 @@ from jupyter_gpu_ext.magics.call_site import calling, is_assigned
 from jupyter_gpu_ext.magics.progress import ProgressDisplay
 from jupyter_gpu_ext.storage.consent import agreed
 from jupyter_gpu_ext.storage.rm import question
-from jupyter_gpu_ext.tensors.loader import load_named
+from jupyter_gpu_ext.tensors.loader import Replaced, load_named
+from jupyter_gpu_ext.tensors.sizes import held_by
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
@@ -49,7 +52,10 @@ def _magic(shell: InteractiveShell, name: str) -> Callable[[str], Any]:
         except GpuExtError as error:
             raise _plain(_redacted(error), redact(str(error))) from None
         except KeyboardInterrupt as interrupt:
-            raise _plain(interrupt, _cancelled(spec)) from None
+            raise _plain(interrupt, _cancelled(spec, interrupt)) from None
+        finally:
+            # IPython keeps the last traceback, and with it this frame: no variable of the notebook lives on in it.
+            names.clear()
         return None
 
     magic.__doc__ = f"See %{name} --help."
@@ -68,13 +74,13 @@ def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned:
     arguments, keywords = bound.resolve(lambda source: _evaluate(source, names))
     adopted = pasted.adopt(shell, bound, arguments, keywords)
     if adopted is None:
-        return _done(shell, bound, arguments, keywords, assigned=assigned)
+        return _done(shell, bound, arguments, keywords, assigned=assigned, names=names)
     if bound.verb.function == "connect":
         print(adopted.sentence("Connected"))  # noqa: T201 -- what became of the cell
         return adopted.made
-    arguments[pasted.url_at(bound)], done = adopted.made.url, ""
+    arguments[bound.url_at], done = adopted.made.url, ""
     try:
-        value = _done(shell, pasted.renamed(bound, adopted.made), arguments, keywords, assigned=assigned)
+        value = _done(shell, pasted.renamed(bound, adopted.made), arguments, keywords, assigned=assigned, names=names)
         done = "Loaded" if bound.verb.binds else "Saved" if bound.verb.takes_value else "Connected"
     finally:
         print(adopted.sentence(done))  # noqa: T201 -- also when the load failed: the connection is there
@@ -82,9 +88,14 @@ def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned:
 
 
 def _done(
-    shell: InteractiveShell, bound: Spec, arguments: list[Any], keywords: dict[str, Any], *, assigned: bool
+    shell: InteractiveShell,
+    bound: Spec,
+    arguments: list[Any],
+    keywords: dict[str, Any],
+    *,
+    assigned: bool,
+    names: dict[str, Any],
 ) -> Any:
-    namespace = shell.user_ns
     if bound.verb.asks and not bound.agreed and not agreed(question(*arguments, **keywords), input):
         print("Nothing was removed.")  # noqa: T201 -- the answer to a no
         return None
@@ -92,20 +103,51 @@ def _done(
         call = operator.attrgetter(bound.verb.function)(jg)
         if not bound.verb.reports:
             return call(*arguments, **keywords)
-        shown = [bound.arguments[0].to_python() if bound.verb.takes_value else str(arguments[0]), *arguments[1:]]
-        with ProgressDisplay(
-            " → ".join(shown), live=hasattr(shell, "kernel"), beginning="looking for objects"
-        ) as display:
+        source = f"{bound.arguments[0].to_python()} → " if bound.verb.takes_value else ""
+        title = source + " → ".join(map(str, arguments[bound.url_at :]))
+        with ProgressDisplay(title, live=hasattr(shell, "kernel"), beginning=_beginning(bound)) as display:
             value = call(*arguments, **keywords, report=display.update)
-            display.finish(f"{shown[0]} → {value}" if bound.verb.takes_value else str(value))
+            display.finish(f"{source}{value}")
         return value if assigned else None
-    name = _name(bound, arguments, namespace, assigned=assigned)
+    return _loaded(shell, bound, arguments, keywords, assigned=assigned, names=names)
+
+
+def _loaded(
+    shell: InteractiveShell,
+    bound: Spec,
+    arguments: list[Any],
+    keywords: dict[str, Any],
+    *,
+    assigned: bool,
+    names: dict[str, Any],
+) -> Any:
+    name = _name(bound, arguments, shell.user_ns, assigned=assigned)
+    if assigned and bound.replaces:
+        raise UsageError("--replace needs the name.", hint="Write the line with -o NAME, unassigned.")
+    replaced = None if assigned else _replaced(name, [shell.user_ns, names], drops=bound.replaces)
     with ProgressDisplay(str(arguments[0]), live=hasattr(shell, "kernel")) as display:
-        value, receipt = load_named(*arguments, **keywords, name=name, report=display.update)
+        value, receipt = load_named(*arguments, **keywords, name=name, replaced=replaced, report=display.update)
         if not assigned:
-            namespace[name] = value
+            shell.user_ns[name] = value
         display.finish(str(receipt) if assigned else f"{name} = {receipt}")
     return value if assigned else None
+
+
+def _replaced(name: str, namespaces: list[dict[str, Any]], *, drops: bool) -> Replaced | None:
+    """Return what the name holds now, and how to let it go."""
+    if name not in namespaces[0]:
+        return None
+
+    def drop() -> None:
+        for one in namespaces:
+            one.pop(name, None)
+        gc.collect()
+
+    return Replaced(held_by(namespaces[0][name]), drop if drops else None)
+
+
+def _beginning(spec: Spec) -> str:
+    return "reading the header" if spec.verb is LOAD_INTO else "looking for objects"
 
 
 def _name(spec: Spec, arguments: list[Any], namespace: dict[str, Any], *, assigned: bool) -> str:
@@ -131,7 +173,9 @@ def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
         raise UsageError(f"{{{source}}}: {type(error).__name__}: {error}.", hint="Correct the expression.") from None
 
 
-def _cancelled(spec: Spec | None) -> str:
+def _cancelled(spec: Spec | None, interrupt: KeyboardInterrupt | None = None) -> str:
+    if interrupt is not None and interrupt.args:
+        return f"Cancelled. {interrupt}"
     if spec is not None and (spec.verb.asks or spec.keywords.get("recursive")):
         return "Cancelled; `%blob ls` shows what was done by then."
     return "Cancelled; nothing was changed."

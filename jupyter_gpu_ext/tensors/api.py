@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.header import MOST_BYTES
 from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
+from jupyter_gpu_ext.tensors.precision import converted_bytes
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_gpu_ext.tensors.models import TensorFile
+    from jupyter_gpu_ext.tensors.prepare import Wanted
 
 _SHOWN = 40
 _LISTED = 5000
@@ -72,18 +76,33 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load would ask for and hold; prints as one line."""
+    """What a load would ask for and hold; prints as one line.
+
+    Attributes
+    ----------
+    device_bytes : int
+        What the tensors take in the end, converted.
+    shown : str
+        Where, in words.
+    verdict : str
+        Whether it fits; '' where nobody asked.
+    """
 
     url: str
     fetch: FetchPlan
+    device_bytes: int
+    shown: str = "the device"
+    verdict: str = ""
 
     def __str__(self) -> str:
         fetch = self.fetch
-        return (
+        where = f": {self.shown}" if ", rest on " in self.shown else f" on {self.shown}"
+        line = (
             f"{printable(self.url)}: {format_count(len(fetch.tensors), 'tensor')}, "
             f"{format_count(len(fetch.fetches), 'request')}, reads {format_bytes(fetch.bytes_read)}, "
-            f"takes {format_bytes(fetch.bytes_used)} on the device"
+            f"takes {format_bytes(self.device_bytes)}{where}"
         )
+        return f"{line}; {self.verdict}" if self.verdict else line
 
     __repr__ = __str__
 
@@ -95,7 +114,7 @@ class Plan:
             "requests": len(self.fetch.fetches),
             "bytes_read": self.fetch.bytes_read,
             "bytes_used": self.fetch.bytes_used,
-            "bytes_on_device": self.fetch.bytes_used,
+            "bytes_on_device": self.device_bytes,
         }
 
 
@@ -122,7 +141,15 @@ def info(url: str) -> Info:
     return LOOP.run(read_info(url))
 
 
-def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
+def plan(
+    url: str,
+    *,
+    keys: Sequence[str] = (),
+    device: str | None = None,
+    dtype: Any = None,
+    select: str | None = None,
+    raw: bool = False,
+) -> Plan:
     """Say what a load would request, read and hold; reads the header only.
 
     Parameters
@@ -131,8 +158,33 @@ def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
         As for `info`.
     keys : sequence of str
         Globs over the dotted names; '!GLOB' excludes.
+    device, dtype, select, raw
+        As for `load`. With a device, and wherever torch is in use already, the plan says whether it fits.
     """
-    return LOOP.run(read_plan(url, keys))
+    from jupyter_gpu_ext.tensors.prepare import prepare, refuse_selection, want
+
+    keys = (keys,) if isinstance(keys, str) else tuple(keys)
+    asked = device is not None or dtype is not None
+    wanted = want("auto" if device is None else device, keys, dtype) if asked else _want_or_none(keys)
+    file = info(url).file
+    refuse_selection(file, select, raw=raw)
+    if wanted is None:
+        return _plan(file, keys)
+    prepared = prepare(file, wanted)
+    size = converted_bytes(prepared.plan, prepared.changed)
+    return Plan(file.url, prepared.plan, size, prepared.shown, prepared.refusal or prepared.verdict)
+
+
+def _want_or_none(keys: Sequence[str]) -> Wanted | None:
+    """Return what a load would be asked for, where torch is in use already and finds its device."""
+    from jupyter_gpu_ext.tensors.prepare import want
+
+    if "torch" not in sys.modules:
+        return None
+    try:
+        return want("auto", keys)
+    except DeviceError:
+        return None
 
 
 async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
@@ -142,5 +194,9 @@ async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
 
 async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:
     """Await what `plan` gives."""
-    file = (await read_info(url, most_bytes=most_bytes)).file
-    return Plan(file.url, make_plan(file, keys))
+    return _plan((await read_info(url, most_bytes=most_bytes)).file, keys)
+
+
+def _plan(file: TensorFile, keys: Sequence[str]) -> Plan:
+    fetch = make_plan(file, keys)
+    return Plan(file.url, fetch, fetch.bytes_used)

@@ -5,11 +5,13 @@ Runs in one thread of its own, so that the I/O loop only moves bytes, and nothin
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.tensors.crc import Checksums
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES
+from jupyter_gpu_ext.tensors.stages import Stages
 from jupyter_gpu_ext.tensors.torch_build import as_type, is_out_of_memory
 from jupyter_gpu_ext.text import format_bytes
 
@@ -45,6 +47,10 @@ class Assembly:
     plan : FetchPlan
     storages : dict of str to torch.Tensor
         The bytes of each storage's span on the device, as uint8.
+    stages : Stages
+        What the load waits for.
+    closed : threading.Event
+        Set while no copy is under way.
     """
 
     def __init__(
@@ -67,10 +73,33 @@ class Assembly:
         self._shown = shown
         self._dtypes = dtypes or {}
         self._landed = landed
+        self._taken: set[tuple[int, int]] = set()
+        self.stages = Stages()
+        self.closed = threading.Event()
+        self.closed.set()
+
+    @property
+    def todo(self) -> list[Fetch]:
+        """The plan's fetches of which the bytes are not here yet."""
+        return [one for one in self.plan.fetches if _mark(one) not in self._taken]
+
+    @property
+    def taken_bytes(self) -> int:
+        """Bytes that storage sent and that are here."""
+        return self.plan.bytes_read - sum(one.range.size_bytes for one in self.todo)
+
+    def go_on(self, copies: Mapping[str, Copies]) -> None:
+        """Take up again what was closed before its end."""
+        self._ways, self.stages = copies, Stages()
+
+    def drop(self) -> None:
+        """Let the bytes go, whoever still refers to the assembly: a traceback does."""
+        self.storages.clear()
 
     def begin(self) -> None:
         """Finish what has no bytes."""
-        for key in [key for key, left in self._left.items() if not left]:
+        self.closed.clear()
+        for key in [key for key, left in self._left.items() if not left and key not in self.storages]:
             self._room(key)
             self._finish(key)
 
@@ -88,17 +117,24 @@ class Assembly:
         """Return where the bytes of a part stay, on the host."""
         return self._way(part.storage).memory(self._stretch(part))
 
-    def arrived(self, part: Part, data: memoryview) -> None:
-        """Note that the bytes of a part are where they stay."""
-        self.checksums.take(part, data)
+    def arrived(self, fetch: Fetch, data: memoryview) -> None:
+        """Note that the bytes of a range that is one part are where they stay."""
+        (part,) = fetch.parts
+        with self.stages.timed("verify"):
+            self.checksums.take(part, data)
+        self._taken.add(_mark(fetch))
         self._done(part)
 
     def take(self, fetch: Fetch, buffer: Buffer) -> list[Event]:
         """Copy a range's parts from a buffer; return the points after which the buffer is free."""
-        for part in fetch.parts:
-            stop = part.start + part.size_bytes
-            self.checksums.take(part, buffer.memory[part.start : stop])
-            self._way(part.storage).copy(self._stretch(part), buffer.tensor[part.start : stop])
+        with self.stages.timed("verify"):
+            for part in fetch.parts:
+                self.checksums.take(part, buffer.memory[part.start : part.start + part.size_bytes])
+        with self.stages.timed("copy"):
+            for part in fetch.parts:
+                data = buffer.tensor[part.start : part.start + part.size_bytes]
+                self._way(part.storage).copy(self._stretch(part), data)
+        self._taken.add(_mark(fetch))
         events = [self._ways[device].mark() for device in {self._device(part.storage) for part in fetch.parts}]
         for part in fetch.parts:
             self._done(part)
@@ -112,6 +148,7 @@ class Assembly:
         """Wait until no copy is under way."""
         for way in self._ways.values():
             way.close()
+        self.closed.set()
 
     def _way(self, storage: str) -> Copies:
         return self._ways[self._device(storage)]
@@ -171,3 +208,7 @@ class Assembly:
             target = target.narrow(dim, start, size)
         self._way(key).cast(target, source)
         self._landed_bytes(region.whole, region.size_bytes)
+
+
+def _mark(fetch: Fetch) -> tuple[int, int]:
+    return fetch.source, fetch.range.start

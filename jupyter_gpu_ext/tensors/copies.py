@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -46,6 +47,9 @@ class Copies(Protocol):
     def join(self) -> None:
         """Have whatever the caller of the load does next on the device wait for the copies."""
 
+    def as_caller(self) -> AbstractContextManager[Any]:
+        """Return a context in which this thread computes where the caller of the load does."""
+
     def close(self) -> None:
         """Wait until no copy is under way."""
 
@@ -87,6 +91,10 @@ class HostCopies:
 
     def join(self) -> None:
         """Return."""
+
+    def as_caller(self) -> AbstractContextManager[Any]:
+        """Return a context that changes nothing."""
+        return nullcontext()
 
     def close(self) -> None:
         """Return."""
@@ -151,6 +159,10 @@ class StreamCopies:
     def join(self) -> None:
         """Have the caller's stream wait for the copies."""
         self._caller.wait_stream(self._side)
+
+    def as_caller(self) -> AbstractContextManager[Any]:
+        """Return a context in which the caller's stream is the current one."""
+        return _on(self._caller)
 
     def close(self) -> None:
         """Wait until no copy is under way."""

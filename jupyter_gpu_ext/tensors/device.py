@@ -1,4 +1,4 @@
-"""Where tensors go: which device a name means, and whether they fit."""
+"""Where tensors go: which device a name means, and how much memory it has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError, DeviceError
 from jupyter_gpu_ext.gpu.backend import BackendError
-from jupyter_gpu_ext.text import format_bytes
+from jupyter_gpu_ext.tensors.host import host_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,32 +88,12 @@ def ring_bytes(environ: Mapping[str, str], *, on_device: bool) -> int:
     return int(text) << 20
 
 
-def check_fit(target: Target, size_bytes: int, what: str) -> None:
-    """Refuse a load that the device has no room for.
-
-    Raises
-    ------
-    DeviceError
-        With what it needs and what is free.
-    """
-    memory = device_memory(target.device)
-    if memory is None:
-        return
-    free, total = memory
-    if size_bytes > free:
-        raise DeviceError(
-            f"{what} needs {format_bytes(size_bytes)} on {target.device}; "
-            f"{format_bytes(free)} of {format_bytes(total)} are free.",
-            hint="--keys GLOB loads a part, --device cpu loads into RAM; `%gpu` shows what is in use.",
-        )
-
-
 def device_memory(device: str) -> tuple[int, int] | None:
     """Return what this process can have of a device's memory and its total, in bytes; None where torch cannot say."""
     import torch
 
     if device == "cpu":
-        return None
+        return host_memory()
     if device.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(device)
         # What torch keeps for reuse is free for this process too.

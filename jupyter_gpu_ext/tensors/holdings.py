@@ -44,6 +44,16 @@ class Holdings:
         with self._lock:
             self._loads = [one for one in self._loads if one.held_bytes] + [load]
 
+    def owners(self, device: str) -> dict[str, int]:
+        """Return the bytes on a device by the names that the loads were given, most first."""
+        with self._lock:
+            loads = [one for one in self._loads if one.target.device == device]
+        sums: dict[str, int] = {}
+        for one in loads:
+            name = one.name or one.url.rpartition("/")[2]
+            sums[name] = sums.get(name, 0) + one.held_bytes
+        return {name: size for name, size in sorted(sums.items(), key=lambda item: -item[1]) if size}
+
     def report(self) -> dict[str, Any]:
         """Return what is held, as plain data: 'held' a device, 'loads' a value."""
         with self._lock:

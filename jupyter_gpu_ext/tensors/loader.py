@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.storage.loop import LOOP
-from jupyter_gpu_ext.storage.progress import Progress
-from jupyter_gpu_ext.tensors.assembly import Assembly
-from jupyter_gpu_ext.tensors.copies import copies_to
-from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target, ring_bytes
+from jupyter_gpu_ext.tensors import fetching
 from jupyter_gpu_ext.tensors.formats.torch_pickle import NeedsTorchError
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
 from jupyter_gpu_ext.tensors.numpy_build import load_arrays
-from jupyter_gpu_ext.tensors.open import open_tensors
-from jupyter_gpu_ext.tensors.plan import make_plan
-from jupyter_gpu_ext.tensors.precision import conversions, converted_bytes, most_bytes, parse_dtype
-from jupyter_gpu_ext.tensors.read import read_plan
-from jupyter_gpu_ext.tensors.receipt import Receipt
+from jupyter_gpu_ext.tensors.prepare import prepare, refuse_selection, want
+from jupyter_gpu_ext.tensors.receipts import RECEIPTS
 from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.tree import replace
+from jupyter_gpu_ext.tensors.unfinished import STORAGE_FAULTS, UNFINISHED, Identity, Unfinished
 from jupyter_gpu_ext.tensors.whole import load_whole
-from jupyter_gpu_ext.text import printable
+from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from jupyter_gpu_ext.storage.progress import Progress
+    from jupyter_gpu_ext.tensors.assembly import Assembly
     from jupyter_gpu_ext.tensors.open import Opened
-    from jupyter_gpu_ext.tensors.plan import FetchPlan
+    from jupyter_gpu_ext.tensors.prepare import Prepared, Wanted
+    from jupyter_gpu_ext.tensors.receipt import Receipt
 
 
 def load(
-    url: str, *, device: str = "auto", keys: Sequence[str] = (), dtype: Any = None, cache: bool | None = None
+    url: str,
+    *,
+    device: str = "auto",
+    keys: Sequence[str] = (),
+    dtype: Any = None,
+    select: str | None = None,
+    raw: bool = False,
+    cache: bool | None = None,
+    resume: bool = False,
+    fit_check: bool = True,
 ) -> Any:
     """Load a tensor file from storage straight to a device, without local disk unless `cache` asks for it.
 
@@ -42,14 +49,23 @@ def load(
     url : str
         'connection://key', or the path of a local file.
     device : str
-        'auto' (this process's accelerator, cpu where there is no GPU), 'cpu', or a device of torch.
+        'auto' (this process's accelerator, cpu where there is no GPU), 'cpu', or a device of torch; 'fit' fills
+        the accelerator and puts the rest on the cpu; 'GLOB=DEVICE,…' maps by name.
     keys : sequence of str
         Globs over the dotted names of the tensors; '!GLOB' excludes. Only their bytes are read.
     dtype : str or torch.dtype, optional
         What floating point tensors are converted to, on the device; others stay as they are.
+    select : str, optional
+        The part of an array: "0:100, :, :". Only for formats that hold arrays.
+    raw : bool
+        Stored numbers, without scale, offset and fill value. Only for formats that hold arrays.
     cache : bool, optional
         True keeps the bytes on this machine and reads them from there the next time; False does neither; without
         it `JUPYTER_GPU_CACHE` decides.
+    resume : bool
+        Go on with what the same load left when storage failed; keep the parts of this one if it is interrupted.
+    fit_check : bool
+        Refuse beforehand what the device has no room for.
 
     Returns
     -------
@@ -66,7 +82,26 @@ def load(
     DeviceError
         When the device is not here or has no room.
     """
-    return load_named(url, device=device, keys=keys, dtype=dtype, cache=cache)[0]
+    return load_named(
+        url, device=device, keys=keys, dtype=dtype, select=select, raw=raw, cache=cache, resume=resume,
+        fit_check=fit_check,
+    )[0]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The value that the new one takes the place of.
+
+    Attributes
+    ----------
+    held_bytes : mapping of str to int
+        What it holds, by device.
+    drop : callable or None
+        Lets it go, before the first byte moves; None keeps it until the new one is whole.
+    """
+
+    held_bytes: Mapping[str, int]
+    drop: Callable[[], None] | None = None
 
 
 def load_named(
@@ -75,8 +110,13 @@ def load_named(
     device: str = "auto",
     keys: Sequence[str] = (),
     dtype: Any = None,
+    select: str | None = None,
+    raw: bool = False,
     cache: bool | None = None,
+    resume: bool = False,
+    fit_check: bool = True,
     name: str = "",
+    replaced: Replaced | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Any, Receipt]:
     """Do what `load` does, and say what was done.
@@ -85,66 +125,98 @@ def load_named(
     ----------
     name : str
         What the value will be called, for those who ask what is held.
+    replaced : Replaced, optional
+        The value that has the name until then.
     report : callable
         Called with the progress five times a second, in the caller's thread; a total of 0 means that the
         header is being read.
     """
     if importlib.util.find_spec("torch") is None:
         return load_arrays(str(url), device=device, keys=keys, dtype=dtype, cache=cache, name=name, report=report)
-    wanted = parse_dtype(dtype)
-    target = find_target(device)
+    wanted = want(device, keys, dtype)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
     try:
-        opened = LOOP.run(open_tensors(str(url), keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+        opened = fetching.open_file(url, keys=wanted.keys, cache=cache, report=report)
     except NeedsTorchError as error:
-        return load_whole(error, target, keys=keys, dtype=wanted, cache=cache, name=name, report=report)
-    plan = make_plan(opened.file, keys)
-    changed = conversions(plan, wanted)
-    check_fit(target, most_bytes(plan, changed), printable(opened.file.url))
-    assembly = _fetch(opened, plan, target, changed, report)
-    build = Builder(assembly.storages, plan.spans, {key: new for key, (_, new) in changed.items()}, wanted)
-    value, made = _build(opened.file.tree if not keys else dict(plan.tensors), build, assembly)
-    HOLDINGS.add(name, opened.file.url, target, made)
-    receipt = Receipt(
-        url=opened.file.url,
-        device=target.shown,
-        tensor_count=len(plan.tensors),
-        size_bytes=converted_bytes(plan, changed),
-        bytes_read=opened.bytes_read,
-        requests=opened.requests,
-        retries=opened.retries,
-        checked_bytes=assembly.checksums.checked_bytes,
-        seconds=time.monotonic() - started,
-        bytes_cached=opened.bytes_cached,
-        notes=opened.file.notes,
-    )
+        return load_whole(error, wanted, cache=cache, name=name, report=report)
+    refuse_selection(opened.file, select, raw=raw)
+    kept, notes = _kept(opened, wanted) if resume else _nothing_kept()
+    prepared = _prepare(opened, wanted, kept, replaced)
+    if fit_check:
+        prepared.check_fit()
+    if replaced is not None and replaced.drop is not None:
+        replaced.drop()
+    copies = fetching.ways(prepared)
+    assembly = kept.assembly if kept is not None else fetching.new_assembly(prepared, copies)
+    if kept is not None:
+        UNFINISHED.take()
+        assembly.go_on(copies)
+    with _kept_on_a_fault(_unfinished(opened, wanted, prepared, assembly), resume=resume):
+        fetching.fetch(opened, prepared, assembly, copies, report)
+    value = _build(opened, wanted, prepared, assembly, name)
+    receipt = fetching.receipt(opened, prepared, assembly, time.monotonic() - started, *notes)
+    RECEIPTS.add(name, receipt)
     return value, receipt
 
 
-def _fetch(
-    opened: Opened,
-    plan: FetchPlan,
-    target: Target,
-    changed: Mapping[str, tuple[str, str]],
-    report: Callable[[Progress], None],
-) -> Assembly:
-    copies = copies_to(target.device)
-    devices = dict.fromkeys(plan.spans, target.device)
-    assembly = Assembly(plan, {target.device: copies}, devices, printable(opened.file.url), dtypes=changed)
-    progress = Progress(plan.bytes_read)
-
-    def tick() -> None:
-        progress.notice = opened.notice
-        report(progress)
-
-    room = ring_bytes(os.environ, on_device=not copies.is_host)
-    LOOP.run(read_plan(opened.readers, assembly, progress, ring_bytes=room), tick=tick)
-    copies.join()
-    return assembly
+def _nothing_kept() -> tuple[None, tuple[str, ...]]:
+    UNFINISHED.release()
+    return None, ()
 
 
-def _build(tree: Any, build: Builder, assembly: Assembly) -> tuple[Any, list[tuple[str, int, Any]]]:
+def _kept(opened: Opened, wanted: Wanted) -> tuple[Unfinished | None, tuple[str, ...]]:
+    """Return what an earlier load left that is still good, and what to say about it."""
+    kept = UNFINISHED.find(opened.file.url, wanted)
+    if kept is None:
+        UNFINISHED.release()
+        return None, ("nothing was kept of an earlier load of it, so all was read",)
+    if kept.identity != _identity(opened, wanted):
+        size = UNFINISHED.release()
+        return None, (f"the object was replaced since it stopped: {format_bytes(size)} were dropped",)
+    return kept, (f"{format_bytes(kept.assembly.taken_bytes)} were kept from before",)
+
+
+def _prepare(opened: Opened, wanted: Wanted, kept: Unfinished | None, replaced: Replaced | None) -> Prepared:
+    held = dict(replaced.held_bytes) if replaced is not None else {}
+    dropped = held if replaced is not None and replaced.drop is not None else {}
+    if kept is None:
+        return prepare(opened.file, wanted, spare_bytes=dropped, replaced_bytes={} if dropped else held)
+    mine = kept.held_bytes
+    spare = {device: mine.get(device, 0) + dropped.get(device, 0) for device in {*mine, *dropped}}
+    return prepare(opened.file, wanted, placed=kept.placed, spare_bytes=spare)
+
+
+def _unfinished(opened: Opened, wanted: Wanted, prepared: Prepared, assembly: Assembly) -> Unfinished:
+    return Unfinished(_identity(opened, wanted), assembly, prepared.placed)
+
+
+def _identity(opened: Opened, wanted: Wanted) -> Identity:
+    versions = tuple(one.version.etag for one in opened.readers)
+    return Identity(opened.file.url, wanted, versions)
+
+
+@contextmanager
+def _kept_on_a_fault(unfinished: Unfinished, *, resume: bool) -> Iterator[None]:
+    try:
+        yield
+    except STORAGE_FAULTS as error:
+        if not UNFINISHED.keep(unfinished):
+            unfinished.assembly.drop()
+        else:
+            error.message = f"{error.message.rstrip('.')}; {unfinished.message}."
+            error.args = (error.message,)
+            error.hint = " ".join(filter(None, (error.hint, unfinished.hint)))
+        raise
+    except BaseException as error:
+        if not (resume and isinstance(error, KeyboardInterrupt) and UNFINISHED.keep(unfinished)):
+            unfinished.assembly.drop()
+        raise
+
+
+def _build(opened: Opened, wanted: Wanted, prepared: Prepared, assembly: Assembly, name: str) -> Any:
+    new_types = {key: new for key, (_, new) in prepared.changed.items()}
+    build = Builder(assembly.storages, prepared.plan.spans, new_types, wanted.dtype)
     made: list[tuple[str, int, Any]] = []
 
     def leaf(one: Any) -> Any:
@@ -153,4 +225,8 @@ def _build(tree: Any, build: Builder, assembly: Assembly) -> tuple[Any, list[tup
             made.append((one.storage, len(assembly.storages[one.storage]), value))
         return value
 
-    return replace(tree, leaf), made
+    value = replace(opened.file.tree if not wanted.keys else dict(prepared.plan.tensors), leaf)
+    for device in dict.fromkeys(prepared.placed.values()):
+        here = [one for one in made if prepared.placed[one[0]] == device]
+        HOLDINGS.add(name, opened.file.url, wanted.targets[device], here)
+    return value

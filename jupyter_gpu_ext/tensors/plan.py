@@ -159,9 +159,13 @@ def make_plan(file: TensorFile, keys: Sequence[str] = ()) -> FetchPlan:
 
     Neighbouring ranges become one request when the bytes between them cost less than 4 % of what is used.
     """
-    chosen = choose(file, keys)
+    return plan_of(file, choose(file, keys), parts=bool(keys))
+
+
+def plan_of(file: TensorFile, chosen: Mapping[str, Tensor], *, parts: bool) -> FetchPlan:
+    """Plan the fetches for chosen tensors; with `parts` only what they touch of their storages."""
     used = {one.storage for one in chosen.values()}
-    spans = _touched(chosen) if keys else {key: ByteRange(0, file.storage_bytes(key)) for key in sorted(used)}
+    spans = _touched(chosen) if parts else {key: ByteRange(0, file.storage_bytes(key)) for key in sorted(used)}
     regions = dict[str, Region]()
     places = sorted(
         place for key, span in spans.items() if span.size_bytes for place in _places(file, key, span, regions)

@@ -49,14 +49,19 @@ def conversions(plan: FetchPlan, wanted: str | None) -> dict[str, tuple[str, str
     }
 
 
-def converted_bytes(plan: FetchPlan, changed: Mapping[str, tuple[str, str]]) -> int:
-    """Return what the tensors take on the device in the end."""
-    return sum(
-        span.size_bytes // ITEM_BYTES[changed[key][0]] * ITEM_BYTES[changed[key][1]]
+def stored_bytes(plan: FetchPlan, changed: Mapping[str, tuple[str, str]]) -> dict[str, int]:
+    """Return what each storage takes on its device in the end."""
+    return {
+        key: span.size_bytes // ITEM_BYTES[changed[key][0]] * ITEM_BYTES[changed[key][1]]
         if key in changed
         else span.size_bytes
         for key, span in plan.spans.items()
-    )
+    }
+
+
+def converted_bytes(plan: FetchPlan, changed: Mapping[str, tuple[str, str]]) -> int:
+    """Return what the tensors take on the device in the end."""
+    return sum(stored_bytes(plan, changed).values())
 
 
 def most_bytes(plan: FetchPlan, changed: Mapping[str, tuple[str, str]]) -> int:

@@ -71,7 +71,8 @@ class _Run:
         self._assembly = assembly
         self._progress = progress
         self._thread = thread
-        by_buffer = [one.range.size_bytes for one in assembly.plan.fetches if not assembly.goes_straight(one)]
+        self._todo = assembly.todo
+        by_buffer = [one.range.size_bytes for one in self._todo if not assembly.goes_straight(one)]
         longest = max(by_buffer, default=1)
         # Page-locked buffers are all that is held for a device; elsewhere what the client holds counts, too.
         count = max(2, ring_bytes // (longest if assembly.pins else longest + 2 * _STRAIGHT_BYTES))
@@ -87,7 +88,7 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self._watch())
                 running = []
-                for one in self._assembly.plan.fetches:
+                for one in self._todo:
                     await self._admit()
                     running.append(group.create_task(self._fetch(one)))
                 await asyncio.gather(*running)
@@ -115,15 +116,21 @@ class _Run:
     async def _straight(self, fetch: Fetch) -> None:
         (part,) = fetch.parts
         memory = await self._on_thread(lambda: self._assembly.memory(part))
-        await self._sources[fetch.source].read_into(fetch.range.start, memory)
-        await self._on_thread(lambda: self._assembly.arrived(part, memory))
+        with self._assembly.stages.timed("network"):
+            await self._sources[fetch.source].read_into(fetch.range.start, memory)
+        with self._assembly.stages.timed("landing"):
+            await self._on_thread(lambda: self._assembly.arrived(fetch, memory))
 
     async def _by_buffer(self, fetch: Fetch) -> None:
-        buffer = await self._ring.lend()
+        stages = self._assembly.stages
+        with stages.timed("buffer"):
+            buffer = await self._ring.lend()
         try:
             memory = buffer.memory[: fetch.range.size_bytes]
-            await self._sources[fetch.source].read_into(fetch.range.start, memory)
-            buffer.events = await self._on_thread(lambda: self._assembly.take(fetch, buffer))
+            with stages.timed("network"):
+                await self._sources[fetch.source].read_into(fetch.range.start, memory)
+            with stages.timed("landing"):
+                buffer.events = await self._on_thread(lambda: self._assembly.take(fetch, buffer))
         finally:
             self._ring.give_back(buffer)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from jupyter_gpu_ext.tensors.stages import WORDS, Stage
 from jupyter_gpu_ext.text import format_bytes, format_count, format_duration
 
 
@@ -21,8 +23,12 @@ class Receipt:
         Bytes that match a checksum stored with them.
     bytes_cached : int
         Bytes that this machine still had.
+    etag : str
+        The version that was read.
+    bottleneck : str
+        What a faster load would need first: 'network', 'checksums' or 'device'; '' of a short one.
     notes : tuple of str
-        What a person should know about how the file was read.
+        What a person should know besides.
     """
 
     url: str
@@ -35,6 +41,8 @@ class Receipt:
     checked_bytes: int
     seconds: float
     bytes_cached: int = 0
+    etag: str = ""
+    bottleneck: Stage | Literal[""] = ""
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -46,6 +54,10 @@ class Receipt:
         if self.checked_bytes:
             details.append("crc ok")
         details += [format_duration(self.seconds), f"{rate}/s"]
+        if self.bottleneck:
+            details.append(f"bound by {WORDS[self.bottleneck]}")
         count = format_count(self.tensor_count, "tensor")
-        line = f"{count} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
+        # A map of devices says 'on' itself.
+        where = f", {self.device}" if ", rest on " in self.device else f" on {self.device}"
+        line = f"{count}{where}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
         return "; ".join([line, *self.notes])

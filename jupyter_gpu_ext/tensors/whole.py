@@ -18,7 +18,7 @@ from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors.assembly import Assembly
 from jupyter_gpu_ext.tensors.copies import HostCopies
-from jupyter_gpu_ext.tensors.device import check_fit, ring_bytes
+from jupyter_gpu_ext.tensors.device import device_memory, ring_bytes
 from jupyter_gpu_ext.tensors.formats import torch_legacy
 from jupyter_gpu_ext.tensors.formats.torch_pickle import TORCHS_OWN, NeedsTorchError
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
@@ -27,15 +27,16 @@ from jupyter_gpu_ext.tensors.plan import make_plan
 from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.torch_build import is_out_of_memory
-from jupyter_gpu_ext.text import printable
+from jupyter_gpu_ext.text import format_bytes, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     import torch
 
     from jupyter_gpu_ext.storage.reader import Reader
     from jupyter_gpu_ext.tensors.device import Target
+    from jupyter_gpu_ext.tensors.prepare import Wanted
 
 # Before it a crafted file could overwrite memory: CVE-2026-24747.
 _LEAST_TORCH = (2, 10)
@@ -44,10 +45,8 @@ _NOTE = "rebuilt by torch from the whole file in memory"
 
 def load_whole(
     needs: NeedsTorchError,
-    target: Target,
+    wanted: Wanted,
     *,
-    keys: Sequence[str],
-    dtype: str | None,
     cache: bool | None,
     name: str,
     report: Callable[[Progress], None],
@@ -67,15 +66,11 @@ def load_whole(
         raise needs
     _check_allowed(needs)
     _check_torch()
-    if keys or dtype:
-        raise BadRequestError(
-            f"{printable(needs.url)} holds more than plain tensors: torch rebuilds it as a whole.",
-            hint="Load it without keys and dtype, then take what you need.",
-        )
+    target = _only_target(needs, wanted)
     started = time.monotonic()
     reader = LOOP.run(open_reader(needs.url, cache=cache))
     size = reader.version.size_bytes
-    check_fit(target, size, reader.shown)
+    _check_room(target, size, reader.shown)
     with _memory_file() as descriptor:
         _receive(reader, descriptor, report)
         value = _rebuild(reader, descriptor, target.device)
@@ -95,6 +90,25 @@ def load_whole(
         notes=(_NOTE,),
     )
     return value, receipt
+
+
+def _only_target(needs: NeedsTorchError, wanted: Wanted) -> Target:
+    devices = {name for _, name in wanted.devices.rules}
+    if wanted.keys or wanted.dtype or wanted.devices.fits or len(devices) != 1:
+        raise BadRequestError(
+            f"{printable(needs.url)} holds more than plain tensors: torch rebuilds it as a whole.",
+            hint="Load it to one device without keys and dtype, then take what you need.",
+        )
+    return wanted.targets[devices.pop()]
+
+
+def _check_room(target: Target, size_bytes: int, shown: str) -> None:
+    memory = device_memory(target.device)
+    if memory is not None and size_bytes > memory[0]:
+        raise DeviceError(
+            f"{shown} needs {format_bytes(size_bytes)} on {target.device}; {format_bytes(memory[0])} are free.",
+            hint="--device cpu loads into RAM; `%gpu` shows what is in use.",
+        )
 
 
 def _check_allowed(needs: NeedsTorchError) -> None:

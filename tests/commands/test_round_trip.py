@@ -73,7 +73,9 @@ def lines(draw: st.DrawFn) -> tuple[str, str, tuple[str, list[Any], dict[str, An
     for option in verb.options:
         if option.kind == "output" or not draw(st.booleans()):
             continue
-        if option.kind == "consent":
+        if option.kind in ("instead", "into"):
+            continue
+        if option.kind in ("consent", "replace"):
             typed.append(option.flag)
             continue
         if option.kind in ("flag", "off"):

@@ -199,6 +199,9 @@ def test_a_slow_load_shows_its_progress_in_one_place_and_ends_in_its_receipt(cel
     assert all(one["total_bytes"] == 12_000_000 for one in states)
     assert done[-1] == 12_000_000
     assert all(one["title"] == "slow://big.safetensors" for one in states)
+    assert states[-2]["stage"] == "network"
+    assert states[-2]["note"].startswith("weights fit; ")
+    assert bundles[-1]["text/plain"].endswith(", bound by the network)")
     assert all("slow://big.safetensors: " in one["text/plain"] for one in bundles[:-1])
     assert bundles[-1]["text/plain"].startswith("model = 1 tensor on ")
     # The last state is the receipt: it is not printed a second time.
@@ -249,7 +252,7 @@ def alive_bytes(cells):
     return cells.value("_alive")
 
 
-def test_a_load_that_fails_half_way_says_so_in_the_bar_and_keeps_nothing(cells, proxy, stores):
+def test_a_load_that_fails_half_way_says_so_in_the_bar_and_keeps_only_what_it_says(cells, proxy, stores):
     cells.run("model = 'the old one'")
     proxy.bytes_per_second = 1_500_000
     seen = []
@@ -261,9 +264,13 @@ def test_a_load_that_fails_half_way_says_so_in_the_bar_and_keeps_nothing(cells, 
 
     outcome = cells.finish(cells.start("%load_blob slow://big.safetensors -o model"), watch=watch)
     proxy.heal()
-    one_line(outcome)
+    kept = "parts kept on cpu" in one_line(outcome)
     assert outcome.displays[-1][1]["data"][MIME]["state"] == "failed"
     assert cells.value("model") == "the old one"
+    released = cells.run(
+        "from jupyter_gpu_ext.tensors.unfinished import UNFINISHED\nprint(UNFINISHED.release())"
+    ).stdout
+    assert (int(released) > 0) is kept
     assert alive_bytes(cells) < 1_000_000
 
 
