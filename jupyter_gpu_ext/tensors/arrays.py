@@ -124,9 +124,7 @@ async def read_array(
 
 
 class _Reading:
-    def __init__(
-        self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means
-    ) -> None:
+    def __init__(self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means) -> None:
         self._store = store
         self._plan = plan
         self._array = plan.array

@@ -14,13 +14,14 @@ from jupyter_gpu_ext.tensors.assembly import Assembly
 from jupyter_gpu_ext.tensors.copies import copies_to
 from jupyter_gpu_ext.tensors.device import Target, check_fit, find_target, ring_bytes
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
-from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import make_plan
 from jupyter_gpu_ext.tensors.precision import conversions, converted_bytes, most_bytes, parse_dtype
 from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.tree import replace
+from jupyter_gpu_ext.tensors.zarr_load import check_options, load_zarr, open_either
+from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ if TYPE_CHECKING:
 
 
 def load(
-    url: str, *, device: str = "auto", keys: Sequence[str] = (), dtype: Any = None, cache: bool | None = None
+    url: str,
+    *,
+    device: str = "auto",
+    keys: Sequence[str] = (),
+    dtype: Any = None,
+    cache: bool | None = None,
+    select: str = "",
+    raw: bool = False,
 ) -> Any:
-    """Load a tensor file from storage straight to a device, without local disk unless `cache` asks for it.
+    """Load a tensor file or Zarr arrays straight to a device, without local disk unless `cache` asks for it.
 
     Parameters
     ----------
@@ -48,12 +56,17 @@ def load(
     cache : bool, optional
         True keeps the bytes on this machine and reads them from there the next time; False does neither; without
         it `JUPYTER_GPU_CACHE` decides.
+    select : str
+        Which part of Zarr arrays: '0:100, :, ::2' by index, 'time=2020-01:2020-03, latitude=60:30' by label.
+    raw : bool
+        Zarr: the stored values, without scale, offset and missing values as CF describes them.
 
     Returns
     -------
     object
-        What the library would return: for .pt the same nested object, for safetensors a dict; with `keys`
-        a flat dict by dotted name. Tied weights stay tied.
+        What the library would return: for .pt the same nested object, for safetensors a dict, for a Zarr array one
+        tensor, for a Zarr group a dict; with `keys` a flat dict by dotted name. Tied weights stay tied. Dates are
+        int64.
 
     Raises
     ------
@@ -64,7 +77,7 @@ def load(
     DeviceError
         When the device is not here or has no room.
     """
-    return load_named(url, device=device, keys=keys, dtype=dtype, cache=cache)[0]
+    return load_named(url, device=device, keys=keys, dtype=dtype, cache=cache, select=select, raw=raw)[0]
 
 
 def load_named(
@@ -74,6 +87,8 @@ def load_named(
     keys: Sequence[str] = (),
     dtype: Any = None,
     cache: bool | None = None,
+    select: str = "",
+    raw: bool = False,
     name: str = "",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> tuple[Any, Receipt]:
@@ -93,7 +108,12 @@ def load_named(
     target = find_target(device)
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
-    opened = LOOP.run(open_tensors(str(url), cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    opened = LOOP.run(open_either(str(url), cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+    if isinstance(opened, ZarrNode):
+        return load_zarr(
+            opened, target, keys=keys, select=select, raw=raw, dtype=wanted, name=name, report=report, started=started
+        )
+    check_options(select, raw=raw, shown=printable(opened.file.url))
     plan = make_plan(opened.file, keys)
     changed = conversions(plan, wanted)
     check_fit(target, most_bytes(plan, changed), printable(opened.file.url))

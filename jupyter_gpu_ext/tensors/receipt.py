@@ -21,6 +21,10 @@ class Receipt:
         Bytes that match a checksum stored with them.
     bytes_cached : int
         Bytes that this machine still had.
+    what : str
+        What it is, where 'N tensors' says too little: 'tensor 2184×121×1440 float32'.
+    note : str
+        What else there is to know: a clause, without its full stop.
     """
 
     url: str
@@ -33,6 +37,8 @@ class Receipt:
     checked_bytes: int
     seconds: float
     bytes_cached: int = 0
+    what: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
         rate = format_bytes((self.bytes_read + self.bytes_cached) / max(self.seconds, 1e-6))
@@ -43,5 +49,6 @@ class Receipt:
         if self.checked_bytes:
             details.append("crc ok")
         details += [format_duration(self.seconds), f"{rate}/s"]
-        count = format_count(self.tensor_count, "tensor")
-        return f"{count} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
+        what = self.what or format_count(self.tensor_count, "tensor")
+        note = f"; {self.note}" if self.note else ""
+        return f"{what} on {self.device}, {format_bytes(self.size_bytes)} ({', '.join(details)}){note}"

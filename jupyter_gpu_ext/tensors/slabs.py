@@ -48,7 +48,7 @@ def cut(plan: ArrayPlan, most_bytes: int) -> Iterator[Slab]:
     """Yield the slabs of a result in its order.
 
     A slab holds whole rows of chunks (of shards, where one fits), as many as fit into `most_bytes`; where one row does
-    not fit, the next axis is cut too. No slab is smaller than what is wanted of one chunk, so that each chunk is decoded
+    not fit, the next axis is cut too. No slab is smaller than what is wanted of one chunk, and each chunk is decoded
     once.
     """
     for places in itertools.product(*_cuts(plan, most_bytes)):
@@ -60,19 +60,16 @@ def whole(plan: ArrayPlan) -> Slab:
     return Slab(plan, tuple(slice(0, size) for size in plan.shape), 0)
 
 
-def largest_bytes(plan: ArrayPlan, most_bytes: int) -> int:
-    """Return the bytes of the largest slab of `cut`."""
-    return math.prod(max((b - a for a, b in axis), default=0) for axis in _cuts(plan, most_bytes)) * _item(plan)
-
-
-def are_stretches(plan: ArrayPlan, most_bytes: int) -> bool:
-    """Tell whether every slab of `cut` is one stretch of the result's bytes."""
-    return all(one.start_bytes is not None for one in itertools.islice(cut(plan, most_bytes), 1))
+def largest(plan: ArrayPlan, most_bytes: int) -> tuple[int, bool]:
+    """Return the bytes of the largest slab of `cut`, and whether each slab is one stretch of the result's bytes."""
+    lengths = [max((b - a for a, b in axis), default=0) for axis in _cuts(plan, most_bytes)]
+    kept = [(0, length) for length, axis in zip(lengths, plan.axes, strict=True) if not axis.dropped]
+    return math.prod(lengths) * _item(plan), _start(plan, kept) is not None
 
 
 def _cuts(plan: ArrayPlan, most_bytes: int) -> list[_Cuts]:
     if not plan.size_bytes:
-        return [[]]
+        return [[] for _ in plan.axes]
     array = plan.array
     if array.shards is not None:
         found = _along(plan, array.shards, most_bytes)
