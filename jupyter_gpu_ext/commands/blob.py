@@ -13,6 +13,14 @@ _KEYS = Option(
     kind="many",
     keyword="keys",
 )
+_SELECT = Option(
+    flag="--select",
+    short="-s",
+    metavar="S",
+    help="the part of Zarr arrays: '0:100, :' by index, 'time=2020-01:2020-03' by label",
+    keyword="select",
+)
+_RAW = Option(flag="--raw", help="Zarr: values as they are stored, not decoded", kind="flag", keyword="raw")
 
 CONNECT = Verb(
     name="blob connect",
@@ -54,7 +62,7 @@ PLAN = Verb(
     function="plan",
     summary="Show what a load would request, read and hold. Reads the header only.",
     positionals=("url",),
-    options=(_KEYS,),
+    options=(_KEYS, _SELECT, _RAW),
 )
 
 LOAD = Verb(
@@ -72,6 +80,9 @@ LOAD = Verb(
             keyword="device",
         ),
         _KEYS,
+        Option(flag="--dtype", metavar="TYPE", help="convert floating point to this, on the device", keyword="dtype"),
+        _SELECT,
+        _RAW,
         Option(
             flag="--cache", help="keep the bytes on this machine and read them from there", kind="flag", keyword="cache"
         ),

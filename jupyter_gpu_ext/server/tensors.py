@@ -28,7 +28,7 @@ class _ObjectHandler(Handler):
 
 
 class InfoHandler(_ObjectHandler):
-    """GET what is inside a tensor file."""
+    """GET what is inside a tensor file or a Zarr store."""
 
     @authenticated
     @authorized("read", resource="tensors")
@@ -44,7 +44,10 @@ class PlanHandler(_ObjectHandler):
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop, plan from it."""
-        plan = read_plan(self.url(), self._keys(), most_bytes=SERVER_MOST_BYTES)
+        raw = self.text_argument("raw", "false") == "true"
+        plan = read_plan(
+            self.url(), self._keys(), select=self.text_argument("select", ""), raw=raw, most_bytes=SERVER_MOST_BYTES
+        )
         self.send((await LOOP.call(plan)).to_json())
 
     def _keys(self) -> list[str]:

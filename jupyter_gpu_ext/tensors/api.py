@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.header import MOST_BYTES
-from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
+from jupyter_gpu_ext.tensors.zarr_load import check_options, open_either
+from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
+from jupyter_gpu_ext.tensors.zarr_shown import ZarrCost, ZarrInfo, cost
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
 if TYPE_CHECKING:
@@ -98,8 +100,8 @@ class Plan:
         }
 
 
-def info(url: str) -> Info:
-    """Read the header of a tensor file: names, types, shapes, bytes.
+def info(url: str) -> Info | ZarrInfo:
+    """Read the header of a tensor file, or the metadata of a Zarr store: names, types, shapes, bytes.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def info(url: str) -> Info:
 
     Returns
     -------
-    Info
+    Info or ZarrInfo
         Prints as a table; `to_json()` gives plain data.
 
     Raises
@@ -121,8 +123,8 @@ def info(url: str) -> Info:
     return LOOP.run(read_info(url))
 
 
-def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
-    """Say what a load would request, read and hold; reads the header only.
+def plan(url: str, *, keys: Sequence[str] = (), select: str = "", raw: bool = False) -> Plan | ZarrCost:
+    """Say what a load would request, read and hold; reads the header only, of Zarr also the sizes of a few objects.
 
     Parameters
     ----------
@@ -130,16 +132,24 @@ def plan(url: str, *, keys: Sequence[str] = ()) -> Plan:
         As for `info`.
     keys : sequence of str
         Globs over the dotted names; '!GLOB' excludes.
+    select, raw
+        Of Zarr arrays, as for `jg.load`.
     """
-    return LOOP.run(read_plan(url, keys))
+    return LOOP.run(read_plan(url, keys, select=select, raw=raw))
 
 
-async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
+async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info | ZarrInfo:
     """Await what `info` gives; `most_bytes` bounds the header."""
-    return Info((await open_tensors(url, most_bytes=most_bytes)).file)
+    opened = await open_either(url, most_bytes=most_bytes)
+    return ZarrInfo(opened) if isinstance(opened, ZarrNode) else Info(opened.file)
 
 
-async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:
+async def read_plan(
+    url: str, keys: Sequence[str] = (), *, select: str = "", raw: bool = False, most_bytes: int = MOST_BYTES
+) -> Plan | ZarrCost:
     """Await what `plan` gives."""
-    file = (await read_info(url, most_bytes=most_bytes)).file
-    return Plan(file.url, make_plan(file, keys))
+    opened = await open_either(url, most_bytes=most_bytes)
+    if isinstance(opened, ZarrNode):
+        return await cost(opened, keys, select, raw=raw)
+    check_options(select, raw=raw, shown=printable(opened.file.url))
+    return Plan(opened.file.url, make_plan(opened.file, keys))

@@ -87,9 +87,11 @@ def lay_out(plan: ZarrPlan, wanted: str | None, *, on_device: bool, ring_bytes: 
     found = {name: slabs.largest(plan.arrays[name], slab_bytes) for name in through}
     longest = max((size for size, _ in found.values()), default=0)
     count = min(max(1, ring_bytes // 2 // longest), 2 * _BUFFERS) if longest else 0
+    count = min(count, sum(slabs.count(plan.arrays[name], slab_bytes) for name in through))
     flight = ring_bytes // 2 if through else ring_bytes
     staged = [size for name, (size, stretch) in found.items() if old[name] != new[name] or not stretch]
-    chunk = max((_chunk_bytes(one) for one in plan.arrays.values() if one.objects), default=0)
+    chunks = [(_chunk_bytes(one), one.chunk_count) for one in plan.arrays.values() if one.objects]
+    most = min(flight, sum(size * number for size, number in chunks))
     return Layout(
         old=old,
         new=new,
@@ -99,7 +101,7 @@ def lay_out(plan: ZarrPlan, wanted: str | None, *, on_device: bool, ring_bytes: 
         buffer_count=count,
         flight_bytes=flight,
         staging_bytes=max(staged, default=0) if on_device else 0,
-        host_bytes=count * longest + max(flight, chunk),
+        host_bytes=count * longest + max([most, *(size for size, _ in chunks)]),
     )
 
 

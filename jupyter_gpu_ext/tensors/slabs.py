@@ -60,6 +60,11 @@ def whole(plan: ArrayPlan) -> Slab:
     return Slab(plan, tuple(slice(0, size) for size in plan.shape), 0)
 
 
+def count(plan: ArrayPlan, most_bytes: int) -> int:
+    """Return how many slabs `cut` yields."""
+    return math.prod(len(axis) for axis in _cuts(plan, most_bytes))
+
+
 def largest(plan: ArrayPlan, most_bytes: int) -> tuple[int, bool]:
     """Return the bytes of the largest slab of `cut`, and whether each slab is one stretch of the result's bytes."""
     lengths = [max((b - a for a, b in axis), default=0) for axis in _cuts(plan, most_bytes)]
