@@ -155,7 +155,7 @@ export interface Tensor {
 
 export interface TensorFile {
   readonly url: string;
-  readonly kind: 'torch' | 'safetensors';
+  readonly kind: 'torch' | 'safetensors' | 'zarr';
   readonly size_bytes: number;
   readonly tensor_count: number;
   readonly tensor_bytes: number;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,6 +143,28 @@ class ZarrContract(OnDevice):
         assert receipt.size_bytes == value.nbytes == arrays["rows"].nbytes
         assert str(receipt).startswith(f"tensor 600×90×80 float32 on {self.device}, 17.3 MB (")
         assert all(done <= total for done, total in ticks)
+
+    @pytest.fixture
+    @staticmethod
+    def pinned() -> Callable[[], int]:
+        """Return what tells the most page-locked memory that there was."""
+        return lambda: 0
+
+    @pytest.mark.parametrize("options", [{}, {"dtype": "bfloat16"}, {"select": "::-1, 5:"}])
+    @pytest.mark.parametrize("name", ["rows", "wide", "large", "sharded"])
+    def test_host_memory_is_the_ring(
+        self, folder: Path, arrays: dict[str, np.ndarray], name: str, options: dict[str, str], pinned: Callable[[], int]
+    ) -> None:
+        tracemalloc.start()
+        try:
+            # Results on the cpu are no memory of Python's: they are mapped.
+            self.array(where(folder, name), **options)
+            decoding = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        # The plan and Python's own are small. A chunk of 4.8 MB is more than a slab of 2 MiB: three buffers of it.
+        most = {"large": 25 << 20}.get(name, 17 << 20)
+        assert 0 < pinned() + decoding <= most
 
     def test_a_damaged_chunk_is_named(self, folder: Path, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
         import shutil
