@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -318,3 +319,20 @@ def test_chunks_larger_than_the_room_are_said(disk: Path, monkeypatch: pytest.Mo
     assert not value.any()
     assert "of host memory, as its chunks are large" in str(receipt)
     assert "large" not in str(load_named("disk://x.zarr", device="cpu")[1])
+
+
+def test_few_bytes_are_in_flight(azure_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_GPU_RING_MIB", "16")
+    values = np.random.default_rng(0).integers(0, 99, (20, 1 << 19), np.int32)
+    zarr.create_array(tmp_path / "a", shape=values.shape, chunks=(1, 1 << 19), dtype="i4", compressors=None)[:] = values
+    upload(tmp_path / "a", azure_store, "a.zarr")
+    jg.load("weights://a.zarr", device="cpu", select="0")
+    tracemalloc.start()
+    try:
+        found = jg.load("weights://a.zarr", device="cpu")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    same(found, values)
+    # Seven chunks of 2 MiB and what their answers are wrapped in, not all twenty.
+    assert 2 << 20 < peak <= 17 << 20
