@@ -164,7 +164,8 @@ class ZarrContract(OnDevice):
             tracemalloc.stop()
         # The plan and Python's own are small. A chunk of 4.8 MB is more than a slab of 2 MiB: three buffers of it.
         most = {"large": 25 << 20}.get(name, 17 << 20)
-        assert 0 < pinned() + decoding <= most
+        locked = pinned()
+        assert 0 < locked + decoding <= most, f"{locked:,} page-locked, {decoding:,} otherwise"
 
     def test_a_damaged_chunk_is_named(self, folder: Path, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
         import shutil

@@ -334,5 +334,5 @@ def test_few_bytes_are_in_flight(azure_store: Store, tmp_path: Path, monkeypatch
     finally:
         tracemalloc.stop()
     same(found, values)
-    # Seven chunks of 2 MiB and what their answers are wrapped in, not all twenty.
-    assert 2 << 20 < peak <= 17 << 20
+    # Seven chunks of 2 MiB, and those that the client hands over just now; not all twenty.
+    assert 2 << 20 < peak <= 26 << 20
