@@ -93,7 +93,9 @@ def _done(
         if not bound.verb.reports:
             return call(*arguments, **keywords)
         shown = [bound.arguments[0].to_python() if bound.verb.takes_value else str(arguments[0]), *arguments[1:]]
-        with ProgressDisplay(" → ".join(shown), live=hasattr(shell, "kernel"), beginning="looking for objects") as display:
+        with ProgressDisplay(
+            " → ".join(shown), live=hasattr(shell, "kernel"), beginning="looking for objects"
+        ) as display:
             value = call(*arguments, **keywords, report=display.update)
             display.finish(f"{shown[0]} → {value}" if bound.verb.takes_value else str(value))
         return value if assigned else None
