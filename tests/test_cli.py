@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+import zarr
 
 from jupyter_gpu_ext import cli
 from tests.conftest import AZURITE_KEY, KEY_VARIABLE, write_connections
@@ -34,6 +35,7 @@ def disk(local_store):
     local_store.put("net.safetensors", MODEL)
     local_store.put("sub/--json", MODEL)
     local_store.put("notes.txt", b"hello")
+    zarr.create_array(local_store.folder / "x.zarr", shape=(4, 3), chunks=(2, 2), dtype="f4", attributes={"units": "K"})
     return local_store
 
 
@@ -51,6 +53,8 @@ def run(capsys, family, *arguments):
         ("blob", ["ls", "disk://", "--limit", "1"], "1 shown, more exist"),
         ("blob", ["info", "disk://net.safetensors"], "safetensors, 2 tensors"),
         ("blob", ["plan", "disk://net.safetensors", "--keys", "w"], "1 tensor"),
+        ("blob", ["info", "disk://x.zarr"], "zarr 3 array, 1 array, 48 B decoded"),
+        ("blob", ["plan", "disk://x.zarr", "--select", "-3:", "--raw"], "x.zarr 3 × 3 float32: 4 objects"),
         ("blob", ["--help"], "blob plan"),
         ("blob", [], "blob plan"),
         ("blob", ["cache"], "blob cache warm"),
@@ -77,6 +81,8 @@ def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
         ("blob", ["info", "disk://none"], 1, "does not exist"),
         ("blob", ["info", "disk://notes.txt"], 1, "no tensor file"),
         ("blob", ["plan", "disk://net.safetensors", "--keys", "z"], 1, "z"),
+        ("blob", ["plan", "disk://x.zarr", "--select", "1, 2, 3"], 1, "has 2 axes"),
+        ("blob", ["plan", "disk://net.safetensors", "--raw"], 1, "no Zarr array, which --raw is for"),
         ("blob", ["lst"], 2, "Did you mean blob ls?"),
         ("blob", ["info"], 2, "needs URL"),
         ("blob", ["info", "a", "b"], 2, "does not know what to do with b"),
@@ -109,10 +115,12 @@ SCHEMAS = [
     ("blob", ["ls", "disk://"], "Page", {}),
     ("blob", ["info", "disk://net.safetensors"], "TensorFile", {}),
     ("blob", ["plan", "disk://net.safetensors"], "Plan", {}),
+    ("blob", ["info", "disk://x.zarr"], "TensorFile", {}),
+    ("blob", ["plan", "disk://x.zarr", "--select", "1:, 2"], "Plan", {}),
 ]
 
 
-@pytest.mark.parametrize(("family", "arguments", "schema", "more"), SCHEMAS, ids=[one[2] for one in SCHEMAS])
+@pytest.mark.parametrize(("family", "arguments", "schema", "more"), SCHEMAS, ids=[" ".join(one[1]) for one in SCHEMAS])
 @pytest.mark.parametrize("place", [0, -1], ids=["before", "after"])
 def test_json_is_what_the_server_answers(capsys, disk, family, arguments, schema, more, place):
     import jsonschema

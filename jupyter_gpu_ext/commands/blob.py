@@ -15,6 +15,14 @@ _KEYS = Option(
     kind="many",
     keyword="keys",
 )
+_SELECT = Option(
+    flag="--select",
+    short="-s",
+    metavar="PART",
+    help="the part of Zarr arrays: '0:100, :' by index, 'time=2020-01:2020-03' by label",
+    keyword="select",
+)
+_RAW = Option(flag="--raw", help="Zarr: values as they are stored, not decoded", kind="flag", keyword="raw")
 
 _DEVICE = Option(
     flag="--device",
@@ -24,10 +32,6 @@ _DEVICE = Option(
     keyword="device",
 )
 _DTYPE = Option(flag="--dtype", metavar="TYPE", help="what floating point tensors become: bfloat16", keyword="dtype")
-_SELECT = Option(
-    flag="--select", metavar="PART", help="the part of an array: '0:100, :' or 'time=2020-01:2020-03'", keyword="select"
-)
-_RAW = Option(flag="--raw", help="an array's stored numbers, without scale and offset", kind="flag", keyword="raw")
 _CACHE = Option(
     flag="--cache", help="keep the bytes on this machine and read them from there", kind="flag", keyword="cache"
 )

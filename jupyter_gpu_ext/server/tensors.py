@@ -28,7 +28,7 @@ class _ObjectHandler(Handler):
 
 
 class InfoHandler(_ObjectHandler):
-    """GET what is inside a tensor file."""
+    """GET what is inside a tensor file or a Zarr store."""
 
     @authenticated
     @authorized("read", resource="tensors")
@@ -44,8 +44,15 @@ class PlanHandler(_ObjectHandler):
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop, plan from it."""
-        plan = read_plan(self.url(), self._keys(), most_bytes=SERVER_MOST_BYTES)
+        select, raw = self.text_argument("select", ""), self._raw()
+        plan = read_plan(self.url(), self._keys(), select=select, raw=raw, most_bytes=SERVER_MOST_BYTES)
         self.send((await LOOP.call(plan)).to_json())
+
+    def _raw(self) -> bool:
+        found = self.text_argument("raw", "false")
+        if found not in ("true", "false"):
+            raise BadRequestError("raw is neither true nor false.", hint="See openapi.yaml.")
+        return found == "true"
 
     def _keys(self) -> list[str]:
         keys = self.text_arguments("keys")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.header import MOST_BYTES
-from jupyter_gpu_ext.tensors.open import open_tensors
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
 from jupyter_gpu_ext.tensors.precision import converted_bytes
+from jupyter_gpu_ext.tensors.zarr_load import open_either
+from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
+from jupyter_gpu_ext.tensors.zarr_shown import ZarrCost, ZarrInfo, cost
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
 if TYPE_CHECKING:
@@ -118,8 +120,8 @@ class Plan:
         }
 
 
-def info(url: str) -> Info:
-    """Read the header of a tensor file: names, types, shapes, bytes.
+def info(url: str) -> Info | ZarrInfo:
+    """Read the header of a tensor file, or the metadata of a Zarr store: names, types, shapes, bytes.
 
     Parameters
     ----------
@@ -128,7 +130,7 @@ def info(url: str) -> Info:
 
     Returns
     -------
-    Info
+    Info or ZarrInfo
         Prints as a table; `to_json()` gives plain data.
 
     Raises
@@ -149,8 +151,8 @@ def plan(
     dtype: Any = None,
     select: str | None = None,
     raw: bool = False,
-) -> Plan:
-    """Say what a load would request, read and hold; reads the header only.
+) -> Plan | ZarrCost:
+    """Say what a load would request, read and hold; reads the header only, of Zarr also the sizes of a few objects.
 
     Parameters
     ----------
@@ -166,7 +168,10 @@ def plan(
     keys = (keys,) if isinstance(keys, str) else tuple(keys)
     asked = device is not None or dtype is not None
     wanted = want("auto" if device is None else device, keys, dtype) if asked else _want_or_none(keys)
-    file = info(url).file
+    opened = LOOP.run(open_either(url, keys=keys))
+    if isinstance(opened, ZarrNode):
+        return LOOP.run(cost(opened, keys, select or "", raw=raw))
+    file = opened.file
     refuse_selection(file, select, raw=raw)
     if wanted is None:
         return _plan(file, keys)
@@ -187,14 +192,23 @@ def _want_or_none(keys: Sequence[str]) -> Wanted | None:
         return None
 
 
-async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info:
+async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info | ZarrInfo:
     """Await what `info` gives; `most_bytes` bounds the header."""
-    return Info((await open_tensors(url, most_bytes=most_bytes, data=False)).file)
+    opened = await open_either(url, most_bytes=most_bytes, data=False)
+    return ZarrInfo(opened) if isinstance(opened, ZarrNode) else Info(opened.file)
 
 
-async def read_plan(url: str, keys: Sequence[str] = (), *, most_bytes: int = MOST_BYTES) -> Plan:
+async def read_plan(
+    url: str, keys: Sequence[str] = (), *, select: str = "", raw: bool = False, most_bytes: int = MOST_BYTES
+) -> Plan | ZarrCost:
     """Await what `plan` gives."""
-    return _plan((await read_info(url, most_bytes=most_bytes)).file, keys)
+    from jupyter_gpu_ext.tensors.prepare import refuse_selection
+
+    opened = await open_either(url, keys=keys, most_bytes=most_bytes)
+    if isinstance(opened, ZarrNode):
+        return await cost(opened, keys, select, raw=raw)
+    refuse_selection(opened.file, select or None, raw=raw)
+    return _plan(opened.file, keys)
 
 
 def _plan(file: TensorFile, keys: Sequence[str]) -> Plan:

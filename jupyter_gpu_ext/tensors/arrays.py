@@ -25,18 +25,21 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.storage.progress import Progress
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.cf import Decoding
     from jupyter_gpu_ext.tensors.chunks import ChunkPart, ObjectRead
-    from jupyter_gpu_ext.tensors.formats.zarr import ShardIndex
+    from jupyter_gpu_ext.tensors.formats.zarr import ShardIndex, ZarrArray
     from jupyter_gpu_ext.tensors.objects import Objects, Pinned
 
 T = TypeVar("T")
 
 # What the first request of a shard brings besides its size.
 _SHARD_HEAD_BYTES = 64 << 10
-_IN_FLIGHT_BYTES = 256 << 20
+IN_FLIGHT_BYTES = 256 << 20
 # Over a network the readers wait for each other's answers, on a disk for the processor.
 _FAR_READERS = 64
 _DECODERS = 16
+# Values that are decoded at a time: they stay near the processor, and take little room however large the chunk is.
+_PIECE_ITEMS = 1 << 17
 
 
 class _Budget:
@@ -61,7 +64,35 @@ class _Budget:
                 self._changed.notify_all()
 
 
-async def read_array(store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress) -> None:
+class Means:
+    """What the reads of one load share: threads that decode, readers, and the bytes that may be in flight.
+
+    Parameters
+    ----------
+    store : Objects
+    room_bytes : int
+        What stored and half-decoded chunks may take together; one chunk that takes more comes alone.
+    sharded : bool
+        Some of the room is for heads of shards.
+    """
+
+    def __init__(self, store: Objects, room_bytes: int = IN_FLIGHT_BYTES, *, sharded: bool = True) -> None:
+        threads = min(_DECODERS, len(os.sched_getaffinity(0)))
+        self.pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
+        self.readers = 2 * threads if store.near else _FAR_READERS
+        self.turn = asyncio.Semaphore(self.readers)
+        # Two of them: who holds the head of a shard waits for room for its chunks, never the reverse.
+        self.heads = _Budget(room_bytes // 2)
+        self.chunks = _Budget(room_bytes // 2 if sharded else room_bytes)
+
+    def close(self) -> None:
+        """Let the threads go; they are idle, as each one is waited for."""
+        self.pool.shutdown(wait=False)
+
+
+async def read_array(
+    store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means | None = None
+) -> None:
     """Fill `out` with what the plan chooses.
 
     Parameters
@@ -70,6 +101,8 @@ async def read_array(store: Objects, plan: ArrayPlan, out: NDArray[Any], progres
         Of the plan's shape and `numpy_dtype`; any memory, pinned or shared, and any strides.
     progress : Progress
         Counts bytes of `out` as they are final.
+    means : Means, optional
+        Shared with other reads of the same store; without it this one has its own.
 
     Raises
     ------
@@ -80,43 +113,37 @@ async def read_array(store: Objects, plan: ArrayPlan, out: NDArray[Any], progres
     """
     if out.shape != plan.shape or out.dtype != plan.numpy_dtype:
         raise ValueError(f"the result has {plan.shape} {plan.numpy_dtype}, the buffer {out.shape} {out.dtype}")
-    threads = min(_DECODERS, len(os.sched_getaffinity(0)))
-    readers = 2 * threads if store.near else _FAR_READERS
-    pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
+    own = Means(store, sharded=plan.array.index is not None) if means is None else means
     todo = iter(plan.objects)
-    reading = _Reading(store, plan, out, progress, pool)
+    reading = _Reading(store, plan, out, progress, own)
     try:
-        await together(reading.all_of(todo) for _ in range(min(readers, len(plan.objects))))
+        await together(reading.all_of(todo) for _ in range(min(own.readers, len(plan.objects))))
     finally:
-        # Its threads are idle: each one was waited for.
-        pool.shutdown(wait=False)
+        if means is None:
+            own.close()
 
 
 class _Reading:
-    def __init__(
-        self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means) -> None:
         self._store = store
         self._plan = plan
         self._array = plan.array
         self._place = _Placing(plan, out)
         self._progress = progress
-        self._pool = pool
-        # Two of them: who holds the head of a shard waits for room for its chunks, never the reverse.
-        self._heads = _Budget(_IN_FLIGHT_BYTES)
-        self._budget = _Budget(_IN_FLIGHT_BYTES)
+        self._means = means
 
     async def all_of(self, todo: Iterator[ObjectRead]) -> None:
         index = self._array.index
         for one in todo:
             try:
-                await (self._chunk(one) if index is None else self._shard(one, index))
+                async with self._means.turn:
+                    await (self._chunk(one) if index is None else self._shard(one, index))
             except codecs.DamagedChunkError as error:
                 raise self._damaged(one.key, error) from error.__cause__
 
     async def _chunk(self, one: ObjectRead) -> None:
         most = self._array.most_stored_bytes
-        async with self._budget.hold(most):
+        async with self._means.chunks.hold(most + max(map(self._place.scratch_bytes, one.parts))):
             found = await self._store.pinned(one.key, min(most + 1, FIRST_BYTES))
             if found is not None and found.size_bytes > most:
                 raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
@@ -125,7 +152,7 @@ class _Reading:
 
     async def _shard(self, one: ObjectRead, index: ShardIndex) -> None:
         head_bytes = self._head_bytes(one, index)
-        async with self._heads.hold(head_bytes):
+        async with self._means.heads.hold(head_bytes):
             found = await self._store.pinned(one.key, head_bytes)
             if found is None:
                 await self._put([(part, None) for part in one.parts])
@@ -143,7 +170,7 @@ class _Reading:
 
     async def _places(self, one: ObjectRead, index: ShardIndex, found: Pinned) -> dict[int, ByteRange]:
         size = found.size_bytes
-        async with self._budget.hold(3 * index.size_bytes):
+        async with self._means.chunks.hold(3 * index.size_bytes):
             raw = await found.read(shards.place_of(index, size))
             wanted = [part.number for part in one.parts]
             most = self._array.most_stored_bytes
@@ -161,13 +188,14 @@ class _Reading:
         await together(runs)
 
     async def _run(self, found: Pinned, run: ByteRange, parts: Sequence[tuple[ChunkPart, ByteRange]]) -> None:
-        async with self._budget.hold(max(run.size_bytes, self._array.chunk_bytes)):
+        scratch = max(self._place.scratch_bytes(part) for part, _ in parts)
+        async with self._means.chunks.hold(run.size_bytes + scratch):
             data = await found.read(run)
             await self._put([(part, data[at.start - run.start : at.stop - run.start]) for part, at in parts])
 
     async def _put(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> None:
         if pairs:
-            done = await _in_thread(self._pool, functools.partial(self._place.all, pairs))
+            done = await _in_thread(self._means.pool, functools.partial(self._place.all, pairs))
             self._progress.done_bytes += done
 
     def _damaged(self, key: str, error: Exception) -> TensorFormatError:
@@ -198,10 +226,27 @@ class _Placing:
             target[...] = self._fill
         elif self._straight(part, target):
             codecs.decode(self._array.codecs, data, target.reshape(-1).view(np.uint8))
+        elif self._decoding is None:
+            target[...] = self._chunk(data)[part.source]
         else:
-            chosen = self._chunk(data)[part.source]
-            target[...] = chosen if self._decoding is None else self._decoding(np.asarray(chosen, self._array.native))
+            self._decoded(np.asarray(self._chunk(data)[part.source]), target, self._decoding)
         return int(target.nbytes)
+
+    def _decoded(self, chosen: NDArray[Any], target: NDArray[Any], decoding: Decoding) -> None:
+        """Decode a few values at a time."""
+        if chosen.size <= _PIECE_ITEMS:
+            target[...] = decoding(np.asarray(chosen, self._array.native))
+        elif len(chosen) == 1:
+            self._decoded(chosen[0], target[0], decoding)
+        else:
+            rows = max(1, _PIECE_ITEMS // (chosen.size // len(chosen)))
+            for at in range(0, len(chosen), rows):
+                self._decoded(chosen[at : at + rows], target[at : at + rows], decoding)
+
+    def scratch_bytes(self, part: ChunkPart) -> int:
+        """Return what decoding the chunk takes at most, beside its stored bytes and its place."""
+        straight = self._straight(part, self._out[part.target] if part.target else self._out[...])
+        return scratch_bytes(self._array, straight=straight)
 
     def _straight(self, part: ChunkPart, target: NDArray[Any]) -> bool:
         array = self._array
@@ -229,6 +274,17 @@ class _Placing:
             # A byte other than 0 and 1 is no boolean to whoever computes with it.
             stored = stored.view(np.uint8) != 0
         return stored.transpose([order.index(axis) for axis in range(len(order))])
+
+
+def scratch_bytes(array: ZarrArray, *, straight: bool) -> int:
+    """Return what decoding one chunk takes at most, beside its stored bytes and its place in the result."""
+    between = sorted(step.most for step in codecs.sizes(array.codecs, array.chunk_bytes)[1:-1])
+    # A step needs its own result and the one before.
+    needed = sum(between[-2:])
+    if straight:
+        return needed
+    items = min(array.chunk_bytes // array.stored.itemsize, _PIECE_ITEMS)
+    return needed + array.chunk_bytes * (bool(array.codecs) + (array.stored.kind == "b")) + 32 * items
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

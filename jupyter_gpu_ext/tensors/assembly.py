@@ -8,12 +8,11 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import DeviceError
+from jupyter_gpu_ext.tensors.copies import take_room
 from jupyter_gpu_ext.tensors.crc import Checksums
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES
 from jupyter_gpu_ext.tensors.stages import Stages
-from jupyter_gpu_ext.tensors.torch_build import as_type, is_out_of_memory
-from jupyter_gpu_ext.text import format_bytes
+from jupyter_gpu_ext.tensors.torch_build import as_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,16 +166,7 @@ class Assembly:
         return self.storages[key]
 
     def _take_room(self, key: str, size_bytes: int) -> torch.Tensor:
-        try:
-            return self._way(key).empty(size_bytes)
-        except (RuntimeError, MemoryError, OSError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise DeviceError(
-                f"{self._shown} does not fit: {self._device(key)} has no room for {format_bytes(size_bytes)} more; "
-                "nothing was loaded.",
-                hint="`%gpu` shows what is in use; --keys GLOB loads a part, --device cpu loads into RAM.",
-            ) from None
+        return take_room(self._way(key), size_bytes, self._device(key), self._shown)
 
     def _done(self, part: Part) -> None:
         self._landed_bytes(part.storage, part.size_bytes)

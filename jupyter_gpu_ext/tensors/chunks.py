@@ -103,6 +103,11 @@ def plan_chunks(array: ZarrArray, axes: Sequence[Axis], shown: str) -> list[Obje
     return _by_shard(array, array.shards, pieces)
 
 
+def steps(axis: Axis, size: int) -> list[tuple[int, int]]:
+    """Return the parts of the result's axis, first entry and the one after the last, that lie in one chunk each."""
+    return [(0, 1) if one.target is None else (one.target.start, one.target.stop) for one in _pieces(axis, size)]
+
+
 def _pieces(axis: Axis, size: int) -> Iterator[_Piece]:
     done = 0
     while done < axis.count:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from jupyter_gpu_ext.errors import DeviceError
+from jupyter_gpu_ext.text import format_bytes
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -167,6 +170,27 @@ class StreamCopies:
     def close(self) -> None:
         """Wait until no copy is under way."""
         self._side.synchronize()
+
+
+def take_room(way: Copies, size_bytes: int, device: str, shown: str) -> torch.Tensor:
+    """Return room on the device of a load.
+
+    Raises
+    ------
+    DeviceError
+        When there is none; names the device and what is loaded.
+    """
+    from jupyter_gpu_ext.tensors.torch_build import is_out_of_memory
+
+    try:
+        return way.empty(size_bytes)
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceError(
+            f"{shown} does not fit: {device} has no room for {format_bytes(size_bytes)} more; nothing was loaded.",
+            hint="`%gpu` shows what is in use; --keys GLOB loads a part, --device cpu loads into RAM.",
+        ) from None
 
 
 def copies_to(device: str) -> Copies:

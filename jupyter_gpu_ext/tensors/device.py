@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.errors import BadRequestError, DeviceError
 from jupyter_gpu_ext.gpu.backend import BackendError
 from jupyter_gpu_ext.tensors.host import host_memory
+from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,23 @@ def ring_bytes(environ: Mapping[str, str], *, on_device: bool) -> int:
             f"JUPYTER_GPU_RING_MIB is {text[:40]!r}.", hint="A number of MiB, 16 to 65536; 256 on a device otherwise."
         )
     return int(text) << 20
+
+
+def check_room(device: str, size_bytes: int, shown: str) -> None:
+    """Refuse what a device has no room for.
+
+    Raises
+    ------
+    DeviceError
+        With what it needs and what is free.
+    """
+    memory = device_memory(device)
+    if memory is not None and size_bytes > memory[0]:
+        raise DeviceError(
+            f"{shown} needs {format_bytes(size_bytes)} on {device}; "
+            f"{format_bytes(memory[0])} of {format_bytes(memory[1])} are free.",
+            hint="--keys GLOB loads a part, --device cpu loads into RAM; `%gpu` shows what is in use.",
+        )
 
 
 def device_memory(device: str) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from jupyter_gpu_ext.tensors.precision import converted_bytes
 from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.stages import LoadProgress
+from jupyter_gpu_ext.tensors.zarr_load import open_either
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -23,14 +24,22 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.copies import Copies
     from jupyter_gpu_ext.tensors.open import Opened
     from jupyter_gpu_ext.tensors.prepare import Prepared
+    from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
 
 # A shorter load has no bottleneck worth a word.
 _SHORT_SECONDS = 1.0
 
 
 def open_file(url: str, *, keys: Sequence[str], cache: bool | None, report: Callable[[Progress], None]) -> Opened:
-    """Read the headers of what a URL means, as far as the keys need them."""
+    """Read the headers of the file that a URL means, as far as the keys need them."""
     return LOOP.run(open_tensors(str(url), keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
+
+
+def open_any(
+    url: str, *, keys: Sequence[str], cache: bool | None, report: Callable[[Progress], None]
+) -> Opened | ZarrNode:
+    """Do the same, where it may be a Zarr store."""
+    return LOOP.run(open_either(str(url), keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
 
 
 def ways(prepared: Prepared) -> dict[str, Copies]:

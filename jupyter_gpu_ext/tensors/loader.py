@@ -18,6 +18,8 @@ from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.tree import replace
 from jupyter_gpu_ext.tensors.unfinished import STORAGE_FAULTS, UNFINISHED, Identity, Unfinished
 from jupyter_gpu_ext.tensors.whole import load_whole
+from jupyter_gpu_ext.tensors.zarr_load import load_zarr
+from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
 from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def load(
     resume: bool = False,
     fit_check: bool = True,
 ) -> Any:
-    """Load a tensor file from storage straight to a device, without local disk unless `cache` asks for it.
+    """Load a tensor file or Zarr arrays straight to a device, without local disk unless `cache` asks for it.
 
     Parameters
     ----------
@@ -70,8 +72,9 @@ def load(
     Returns
     -------
     object
-        What the library would return: for .pt the same nested object, for safetensors a dict; with `keys`
-        a flat dict by dotted name. Tied weights stay tied.
+        What the library would return: for .pt the same nested object, for safetensors a dict, for a Zarr array one
+        tensor, for a Zarr group a dict; with `keys` a flat dict by dotted name. Tied weights stay tied. Dates are
+        int64.
 
     Raises
     ------
@@ -137,9 +140,15 @@ def load_named(
     # Importing torch is over by now, and is no part of the load.
     started = time.monotonic()
     try:
-        opened = fetching.open_file(url, keys=wanted.keys, cache=cache, report=report)
+        opened = fetching.open_any(url, keys=wanted.keys, cache=cache, report=report)
     except NeedsTorchError as error:
         return load_whole(error, wanted, cache=cache, name=name, report=report)
+    if isinstance(opened, ZarrNode):
+        value, receipt = load_zarr(
+            opened, wanted, select=select or "", raw=raw, fit_check=fit_check, name=name, report=report, started=started
+        )
+        RECEIPTS.add(name, receipt)
+        return value, receipt
     refuse_selection(opened.file, select, raw=raw)
     kept, notes = _kept(opened, wanted) if resume else _nothing_kept()
     prepared = _prepare(opened, wanted, kept, replaced)

@@ -40,6 +40,19 @@ class Wanted:
     keys: tuple[str, ...] = ()
     dtype: str | None = None
 
+    def only_target(self, shown: str) -> Target:
+        """Return the one device that is asked for.
+
+        Raises
+        ------
+        BadRequestError
+            When there are several.
+        """
+        devices = {name for _, name in self.devices.rules}
+        if self.devices.fits or len(devices) != 1:
+            raise BadRequestError(f"{shown} goes to one device as a whole.", hint="--device cuda:0, for example.")
+        return self.targets[devices.pop()]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:

@@ -27,6 +27,8 @@ class Receipt:
         The version that was read.
     bottleneck : str
         What a faster load would need first: 'network', 'checksums' or 'device'; '' of a short one.
+    what : str
+        What it is, where 'N tensors' says too little: 'tensor 2184×121×1440 float32'.
     notes : tuple of str
         What a person should know besides.
     """
@@ -43,6 +45,7 @@ class Receipt:
     bytes_cached: int = 0
     etag: str = ""
     bottleneck: Stage | Literal[""] = ""
+    what: str = ""
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -56,8 +59,8 @@ class Receipt:
         details += [format_duration(self.seconds), f"{rate}/s"]
         if self.bottleneck:
             details.append(f"bound by {WORDS[self.bottleneck]}")
-        count = format_count(self.tensor_count, "tensor")
+        what = self.what or format_count(self.tensor_count, "tensor")
         # A map of devices says 'on' itself.
         where = f", {self.device}" if ", rest on " in self.device else f" on {self.device}"
-        line = f"{count}{where}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
+        line = f"{what}{where}, {format_bytes(self.size_bytes)} ({', '.join(details)})"
         return "; ".join([line, *self.notes])

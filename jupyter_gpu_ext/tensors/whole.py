@@ -18,7 +18,7 @@ from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors.assembly import Assembly
 from jupyter_gpu_ext.tensors.copies import HostCopies
-from jupyter_gpu_ext.tensors.device import device_memory, ring_bytes
+from jupyter_gpu_ext.tensors.device import check_room, ring_bytes
 from jupyter_gpu_ext.tensors.formats import torch_legacy
 from jupyter_gpu_ext.tensors.formats.torch_pickle import TORCHS_OWN, NeedsTorchError
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
@@ -27,7 +27,7 @@ from jupyter_gpu_ext.tensors.plan import make_plan
 from jupyter_gpu_ext.tensors.read import read_plan
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.torch_build import is_out_of_memory
-from jupyter_gpu_ext.text import format_bytes, printable
+from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import torch
 
     from jupyter_gpu_ext.storage.reader import Reader
-    from jupyter_gpu_ext.tensors.device import Target
     from jupyter_gpu_ext.tensors.prepare import Wanted
 
 # Before it a crafted file could overwrite memory: CVE-2026-24747.
@@ -66,11 +65,16 @@ def load_whole(
         raise needs
     _check_allowed(needs)
     _check_torch()
-    target = _only_target(needs, wanted)
+    if wanted.keys or wanted.dtype:
+        raise BadRequestError(
+            f"{printable(needs.url)} holds more than plain tensors: torch rebuilds it as a whole.",
+            hint="Load it without keys and dtype, then take what you need.",
+        )
+    target = wanted.only_target(printable(needs.url))
     started = time.monotonic()
     reader = LOOP.run(open_reader(needs.url, cache=cache))
     size = reader.version.size_bytes
-    _check_room(target, size, reader.shown)
+    check_room(target.device, size, reader.shown)
     with _memory_file() as descriptor:
         _receive(reader, descriptor, report)
         value = _rebuild(reader, descriptor, target.device)
@@ -90,25 +94,6 @@ def load_whole(
         notes=(_NOTE,),
     )
     return value, receipt
-
-
-def _only_target(needs: NeedsTorchError, wanted: Wanted) -> Target:
-    devices = {name for _, name in wanted.devices.rules}
-    if wanted.keys or wanted.dtype or wanted.devices.fits or len(devices) != 1:
-        raise BadRequestError(
-            f"{printable(needs.url)} holds more than plain tensors: torch rebuilds it as a whole.",
-            hint="Load it to one device without keys and dtype, then take what you need.",
-        )
-    return wanted.targets[devices.pop()]
-
-
-def _check_room(target: Target, size_bytes: int, shown: str) -> None:
-    memory = device_memory(target.device)
-    if memory is not None and size_bytes > memory[0]:
-        raise DeviceError(
-            f"{shown} needs {format_bytes(size_bytes)} on {target.device}; {format_bytes(memory[0])} are free.",
-            hint="--device cpu loads into RAM; `%gpu` shows what is in use.",
-        )
 
 
 def _check_allowed(needs: NeedsTorchError) -> None:

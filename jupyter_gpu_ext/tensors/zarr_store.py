@@ -146,18 +146,25 @@ async def read_arrays(
     """
     progress = progress or Progress(plan.size_bytes)
     given = out or {}
-    _check_memory(sum(one.size_bytes for name, one in plan.arrays.items() if name not in given), plan.node.shown)
+    check_memory(sum(one.size_bytes for name, one in plan.arrays.items() if name not in given), plan.node.shown)
     found = {
         name: given[name] if name in given else np.empty(one.shape, one.numpy_dtype)
         for name, one in plan.arrays.items()
     }
     for name, one in plan.arrays.items():
         await read_array(plan.node.objects, one, found[name], progress)
-    await _check_unchanged(plan)
+    await check_unchanged(plan)
     return found
 
 
-def _check_memory(size_bytes: int, shown: str) -> None:
+def check_memory(size_bytes: int, shown: str) -> None:
+    """Refuse what host memory has no room for.
+
+    Raises
+    ------
+    TooLargeError
+        With what it needs and what is free.
+    """
     import psutil
 
     free = psutil.virtual_memory().available
@@ -168,8 +175,14 @@ def _check_memory(size_bytes: int, shown: str) -> None:
         )
 
 
-async def _check_unchanged(plan: ZarrPlan) -> None:
-    """Compare the ETags of the documents that described what was read."""
+async def check_unchanged(plan: ZarrPlan) -> None:
+    """Compare the ETags of the documents that described what was read.
+
+    Raises
+    ------
+    ObjectChangedError
+        When one of them is another one now.
+    """
     node = plan.node
     if node.consolidated or isinstance(node.root, ZarrArray):
         keys = list(node.documents)

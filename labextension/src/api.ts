@@ -161,7 +161,8 @@ export interface TensorFile {
     | 'npy'
     | 'npz'
     | 'torch-legacy'
-    | 'torch-distributed';
+    | 'torch-distributed'
+    | 'zarr';
   readonly size_bytes: number;
   readonly tensor_count: number;
   readonly tensor_bytes: number;

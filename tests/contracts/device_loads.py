@@ -40,26 +40,14 @@ def checkpoint() -> dict[str, torch.Tensor]:
     return state
 
 
-class DeviceContract:
-    """Loads with a ring so small that every buffer is used many times."""
+class OnDevice:
+    """A device, a ring so small that every buffer is used many times, and what is held."""
 
     device: ClassVar[str]
 
     @pytest.fixture(autouse=True)
     def _small_ring(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTER_GPU_RING_MIB", "16")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def state(cls) -> dict[str, torch.Tensor]:
-        return checkpoint()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def file(cls, state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("device") / "x.pt"
-        path.write_bytes(torch_bytes(state))
-        return path
 
     def held_bytes(self) -> int:
         """Return what torch holds on the device."""
@@ -77,6 +65,22 @@ class DeviceContract:
             time.sleep(0.05)
         left = self.held_now()
         assert left <= held, f"{left - held} bytes too many"
+
+
+class DeviceContract(OnDevice):
+    """Loads of checkpoints."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def state(cls) -> dict[str, torch.Tensor]:
+        return checkpoint()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def file(cls, state: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+        path = tmp_path_factory.mktemp("device") / "x.pt"
+        path.write_bytes(torch_bytes(state))
+        return path
 
     def load(self, file: Path, **options: Any) -> dict[str, torch.Tensor]:
         value: dict[str, torch.Tensor] = jg.load(str(file), device=self.device, **options)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import safetensors.numpy
+import zarr
 from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
@@ -10,6 +11,7 @@ from tests.conftest import azure_fields, write_connections
 from tests.server.check_auth import verbs
 from tests.server.contract import PATHS, SPEC, check, routes
 from tests.server.live import Reply
+from tests.tensors.zarr_stores import upload
 
 MODEL = safetensors.numpy.save(
     {"layer.weight": np.zeros((4, 3), np.float32), "layer.bias": np.zeros(3, np.float16)},
@@ -88,6 +90,26 @@ def test_storage_and_tensors_of_each_kind_of_storage(server, store):
         assert entry["size_bytes"] == info["size_bytes"]
         assert info["url"] == plan["url"] == f"{store.name}://{key}"
         assert (plan["tensor_count"], plan["bytes_used"]) == (1, 48)
+
+
+def test_zarr_of_each_kind_of_storage(server, store, tmp_path):
+    group = zarr.open_group(tmp_path / "g", mode="w", attributes={"title": "t", "n": [1, float("nan")]})
+    attributes = {"units": "K", "odd": float("inf"), "deep": {"a": [None, True]}}
+    group.create_array(
+        "t2m", shape=(40, 20), chunks=(5, 5), shards=(20, 20), dtype="f4", dimension_names=("time", None),
+        attributes=attributes,
+    )[...] = 1  # fmt: skip
+    group.create_array("plain", shape=(4,), dtype="i8")
+    upload(tmp_path / "g", store, "deep/g.zarr")
+    for key in ("deep/g.zarr", "deep/g.zarr/", "deep/g.zarr/t2m"):
+        info = check("/tensors/info", server.get("/tensors/info", connection=store.name, key=key))
+        assert (info["kind"], info["tensors"][-1]["shards"], info["tensors"][-1]["units"]) == ("zarr", [20, 20], "K")
+        select = {"select": "0:4, :", "raw": "true", "keys": ["t2m"]}
+        plan = check("/tensors/plan", server.get("/tensors/plan", connection=store.name, key=key, **select))
+        assert (plan["object_count"], plan["bytes_used"], plan["tensors"][0]["shape"]) == (1, 320, [4, 20])
+    reply = server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", select="0:", keys=["none"])
+    assert check("/tensors/plan", reply)["code"] == "bad_request"
+    assert server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", raw="maybe").status == 400
 
 
 def test_pages_follow_each_other(server, store):

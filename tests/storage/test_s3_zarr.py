@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import jupyter_gpu_ext as jg
 from tests.tensors.zarr_stores import CORPUS, load, upload
 
 if TYPE_CHECKING:
@@ -20,4 +21,6 @@ def test_corpus_on_s3(s3_store: S3Store, tmp_path: Path, name: str) -> None:
     expected = CORPUS[name](tmp_path / "written")
     upload(tmp_path / "written", s3_store, "deep/store.zarr")
     np.testing.assert_array_equal(load("bucket://deep/store.zarr")["store.zarr"], expected)
+    tensor = jg.load("bucket://deep/store.zarr", device="cpu", select="1:, ::-1", dtype="float64")
+    np.testing.assert_array_equal(tensor.numpy(), expected[1:, ::-1].astype("f8"))
     np.testing.assert_array_equal(load("bucket://deep/store.zarr", select="::3, -2")["store.zarr"], expected[::3, -2])

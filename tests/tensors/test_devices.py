@@ -13,21 +13,39 @@ import torch
 
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
 from tests.contracts.device_loads import DeviceContract
+from tests.contracts.zarr_loads import ZarrContract
 
 
-class TestCpu(DeviceContract):
+class _Cpu:
     device = "cpu"
 
     def held_bytes(self) -> int:
         return sum(one["bytes"] for one in HOLDINGS.report()["loads"])
 
 
-@pytest.mark.gpu
-class TestGpu(DeviceContract):
+class _Gpu:
     device = "cuda:0"
 
     def held_bytes(self) -> int:
         return torch.cuda.memory_allocated(0)
+
+
+class TestCpu(_Cpu, DeviceContract):
+    pass
+
+
+class TestZarrOnCpu(_Cpu, ZarrContract):
+    pass
+
+
+@pytest.mark.gpu
+class TestGpu(_Gpu, DeviceContract):
+    pass
+
+
+@pytest.mark.gpu
+class TestZarrOnGpu(_Gpu, ZarrContract):
+    pass
 
 
 @pytest.mark.timeout(600)
