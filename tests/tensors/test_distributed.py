@@ -274,3 +274,15 @@ def test_mutations(tmp_path: Path, which: str, rounds: int) -> None:
         loaded += error is None
         assert error is None or (error.message and "\n" not in str(error))
     assert 0 < loaded < rounds
+
+
+def test_a_tensor_of_2000_parts_is_read_quickly(tmp_path: Path) -> None:
+    count = 2000
+    body = item(torch.ones(1, 2))
+    chunks = [((row, 2 * column), (1, 2)) for row in range(count // 2) for column in range(2)]
+    places = {("w", start): (PLACE[0], len(body) * index, len(body)) for index, (start, _) in enumerate(chunks)}
+    (tmp_path / ".metadata").write_bytes(metadata({"w": entry((count // 2, 4), *chunks)}, places))
+    (tmp_path / PLACE[0]).write_bytes(body * count)
+    value, receipt = load_named(str(tmp_path), device="cpu")
+    assert_same(value, {"w": torch.ones(count // 2, 4)})
+    assert receipt.tensor_count == 1
