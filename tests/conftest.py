@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
+
+# A slow machine is no fault.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 HERE = Path(__file__).parent
 AZURITE_ACCOUNT = "devstoreaccount1"
