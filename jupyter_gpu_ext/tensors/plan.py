@@ -23,7 +23,9 @@ T = TypeVar("T")
 _MIB = 1 << 20
 # Azure serves some 500 requests a second and blob, so that the size of a range bounds the rate; above 32 MiB the
 # allocator gives every buffer back to the system.
-LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 24 * _MIB
+LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 16 * _MIB
+# What is this long is asked for alone: on the cpu its bytes are received where they stay.
+_ALONE_BYTES = 2 * _MIB
 _RANGES = 64
 # Bytes read for nothing, as a share of those used, that fewer requests are worth.
 _WASTE = 0.04
@@ -174,7 +176,7 @@ def plan_of(file: TensorFile, chosen: Mapping[str, Tensor], *, parts: bool) -> F
     fetches: list[Fetch] = []
     for source, group in groupby(places, key=lambda one: one.source):
         ordered = list(group)
-        fetches += _assign(source, split(_merge([one.place for one in ordered]), most_bytes=most_bytes), ordered)
+        fetches += _assign(source, _ranges([one.place for one in ordered], most_bytes), ordered)
     crc32 = {key: crc for key, span in spans.items() if (crc := _known_crc32(file, key, span)) is not None}
     return FetchPlan(tensors=chosen, spans=spans, fetches=tuple(fetches), crc32=crc32, regions=regions)
 
@@ -205,7 +207,7 @@ def _places(file: TensorFile, key: str, span: ByteRange, regions: dict[str, Regi
 
 
 def range_bytes(total_bytes: int) -> int:
-    """Return the longest range to ask for: about 64 of them in all, 8 to 24 MiB each, whole MiB."""
+    """Return the usual length of a range: about 64 of them in all, 8 to 16 MiB each, whole MiB."""
     return min(max(-(-total_bytes // (_RANGES * _MIB)) * _MIB, LEAST_RANGE_BYTES), MOST_RANGE_BYTES)
 
 
@@ -224,6 +226,16 @@ def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
         known = spans.get(one.storage, ByteRange(start, stop))
         spans[one.storage] = ByteRange(min(start, known.start), max(stop, known.stop))
     return spans
+
+
+def _ranges(places: list[ByteRange], usual_bytes: int) -> list[ByteRange]:
+    """Return what to ask for: long storages alone, no piece above 1.5 times the usual length; short ones merged."""
+    ranges = split(_merge([one for one in places if one.size_bytes < _ALONE_BYTES]), most_bytes=usual_bytes)
+    for one in places:
+        if one.size_bytes >= _ALONE_BYTES:
+            pieces = max(1, round(one.size_bytes / usual_bytes))
+            ranges += split([one], most_bytes=-(-one.size_bytes // pieces))
+    return sorted(ranges)
 
 
 def _merge(places: list[ByteRange]) -> list[ByteRange]:

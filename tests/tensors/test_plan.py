@@ -104,16 +104,42 @@ def test_little_is_read_that_is_not_used(file: TensorFile, keys: list[str]) -> N
     assert all(one.parts for one in plan.fetches), "no request brings nothing"
 
 
-@pytest.mark.parametrize("size", [8 << 20, (8 << 20) + 1, 100 << 20])
-def test_no_request_above_8_mib(size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [(8 << 20, 1), ((8 << 20) + 1, 1), (13 << 20, 2), (100 << 20, 12), (1 << 30, 64), (10 << 30, 640)],
+)
+def test_length_of_requests(size: int, count: int) -> None:
     tensor = Tensor(dtype="uint8", shape=(size,), stride=(1,), storage="0")
     file = TensorFile(
         url="weights://x", kind="torch", size_bytes=size, etag='"1"', tensors={"w": tensor},
         storages={"0": Stored(0, size)}, tree=None,
     )  # fmt: skip
     plan = make_plan(file)
-    assert max(one.range.size_bytes for one in plan.fetches) <= 8 << 20
-    assert len(plan.fetches) == -(-size // (8 << 20))
+    assert len(plan.fetches) == count
+    assert max(one.range.size_bytes for one in plan.fetches) <= 24 << 20
+    assert all(one.is_whole for one in plan.fetches)
+
+
+def test_long_storages_are_asked_for_alone() -> None:
+    sizes = [9 << 20, 4000, 4000, 9 << 20, 4000, 3 << 20]
+    starts = [sum(sizes[:at]) for at in range(len(sizes))]
+    storages = {
+        str(at): Stored(start, start + size) for at, (start, size) in enumerate(zip(starts, sizes, strict=True))
+    }
+    tensors = {
+        key: Tensor(dtype="uint8", shape=(one.size_bytes,), stride=(1,), storage=key) for key, one in storages.items()
+    }
+    file = TensorFile(
+        url="weights://x",
+        kind="torch",
+        size_bytes=sum(sizes),
+        etag='"1"',
+        tensors=tensors,
+        storages=storages,
+        tree=None,
+    )
+    found = [[part.storage for part in one.parts] for one in make_plan(file).fetches]
+    assert found == [["0"], ["1", "2"], ["3"], ["4"], ["5"]]
 
 
 @given(st.lists(NAMES, unique=True, min_size=1, max_size=12), GLOBS)
