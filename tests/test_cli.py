@@ -82,7 +82,7 @@ def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
         ("blob", ["info", "disk://notes.txt"], 1, "no tensor file"),
         ("blob", ["plan", "disk://net.safetensors", "--keys", "z"], 1, "z"),
         ("blob", ["plan", "disk://x.zarr", "--select", "1, 2, 3"], 1, "has 2 axes"),
-        ("blob", ["plan", "disk://net.safetensors", "--raw"], 1, "no Zarr array, which --raw is for"),
+        ("blob", ["plan", "disk://net.safetensors", "--raw"], 1, "--raw is for Zarr arrays"),
         ("blob", ["lst"], 2, "Did you mean blob ls?"),
         ("blob", ["info"], 2, "needs URL"),
         ("blob", ["info", "a", "b"], 2, "does not know what to do with b"),

@@ -141,6 +141,7 @@ class LogSink(logging.Handler):
             sys.stderr.write(
                 f"jupyter_gpu_ext: a forked process does not write to {self.url}; give it a LogSink of its own.\n"
             )
+            sys.stderr.flush()
         return False
 
 

@@ -169,7 +169,7 @@ def refuse_selection(file: TensorFile, select: str | None, *, raw: bool) -> None
     if select is not None or raw:
         flag = "--select" if select is not None else "--raw"
         raise BadRequestError(
-            f"{flag} is for arrays (Zarr, .npy, HDF5); {printable(file.url)} is a {file.kind} file of named tensors.",
+            f"{flag} is for Zarr arrays; {printable(file.url)} is a {file.kind} file.",
             hint="--keys GLOB chooses tensors by name.",
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
 from jupyter_gpu_ext.tensors.formats.torch_archive import ALIGNMENT_BYTES, in_memory
-from jupyter_gpu_ext.tensors.formats.torch_pickle import examine
+from jupyter_gpu_ext.tensors.formats.torch_pickle import NeedsTorchError, examine
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ def _check(pickled: bytes) -> int:
     try:
         count, strange = examine(pickled)
         strange |= dict.fromkeys(get_unsafe_globals_in_checkpoint(skeleton))
+    except NeedsTorchError as error:
+        hint = "Call resolve_conj() or resolve_neg() first."
+        raise BadRequestError(f"{error.message} Nothing was written.", hint=hint) from None
     except GpuExtError as error:
         raise BadRequestError(f"{error.message} Nothing was written.", hint=error.hint) from None
     if strange:

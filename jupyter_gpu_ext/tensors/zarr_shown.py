@@ -58,6 +58,7 @@ class ZarrInfo:
             "tensor_bytes": size_bytes,
             "tensors": [one.to_json() for one in found[:_LISTED]],
             "metadata": {key: _text(value) for key, value in self.node.attributes.items()},
+            "notes": [],
             "requests": self.node.requests,
             "bytes_read": self.node.objects.bytes_read,
         }

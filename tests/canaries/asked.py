@@ -160,6 +160,12 @@ def _kept(name: str) -> Iterator[object]:
     yield jg.cache.clear(f"{name}://")
 
 
+def _filled(name: str) -> Iterator[object]:
+    import torch
+
+    yield jg.load_into(torch.nn.Linear(3, 4), f"{name}://{FILE}", strict=False)
+
+
 def _checkpointed(name: str) -> Iterator[object]:
     with jg.Checkpointer(f"{name}://steps/") as kept:
         yield kept
@@ -178,6 +184,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "gpu": lambda _: [jg.gpu.status()],
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,
+    "load_into": _filled,
     "ls": lambda name: (jg.ls(*url) for url in ((), (f"{name}://",), (f"{name}://a/",))),
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
@@ -193,7 +200,20 @@ WORDS: dict[str, Callable[[str], str]] = {
     "dst": lambda name: f"{name}://copied",
     "name": lambda _: "tensors",
 }
-VALUES = {"number": "1", "consent": "", "many": "'*'", "output": "bound", "flag": "", "off": ""}
+VALUES = {
+    "number": "1", "many": "'*'", "output": "bound", "into": "model",
+    **dict.fromkeys(("flag", "off", "consent", "replace", "instead"), ""),
+}  # fmt: skip
+    "number": "1",
+    "consent": "",
+    "replace": "",
+    "instead": "",
+    "into": "model",
+    "many": "'*'",
+    "output": "bound",
+    "flag": "",
+    "off": "",
+}
 
 
 def missing() -> list[str]:

@@ -7,6 +7,7 @@ import multiprocessing
 import random
 import signal
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -260,11 +261,17 @@ def test_signals_are_given_back(local_out: Path) -> None:
     made[0].close()
 
 
+def _sleep() -> None:
+    # `signal.pause` would wait for ever for a signal that came just before it.
+    while True:
+        time.sleep(0.05)
+
+
 def test_a_forked_worker_is_ended_by_sigterm(local_out: Path) -> None:
     with jg.Checkpointer(URL) as checkpoints:
         checkpoints.restore()
         checkpoints.save(0)
-        child = multiprocessing.get_context("fork").Process(target=signal.pause)
+        child = multiprocessing.get_context("fork").Process(target=_sleep)
         with warnings.catch_warnings():
             # Python warns of forking with threads; loaders do it all the same.
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -60,5 +60,5 @@ def test_a_plan_says_whether_it_fits(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("jupyter_gpu_ext.tensors.device.host_memory", lambda: (3_000_000, 10**9))
     assert "needs 4.0 MB on cpu; this notebook can have 3.0 MB of 1.0 GB" in str(jg.plan(url, device="cpu"))
     assert jg.plan(url, device="cpu", keys=["n"]).to_json()["bytes_on_device"] == 24
-    with pytest.raises(BadRequestError, match="--select is for arrays"):
+    with pytest.raises(BadRequestError, match="--select is for Zarr arrays"):
         jg.plan(url, select="0:1")
