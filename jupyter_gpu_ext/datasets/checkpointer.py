@@ -193,10 +193,6 @@ class Checkpointer:
     ) -> None:
         self.close()
 
-    def forget_signals(self) -> None:
-        """Let go of SIGTERM, in a forked child: it is its parent's business."""
-        self._termination.uninstall()
-
     def _leave(self) -> None:
         self._termination.hurry()
         try:
@@ -287,8 +283,7 @@ def _close_all() -> None:
 
 
 def _forget_after_fork() -> None:
-    for one in list(_OPEN):
-        one.forget_signals()
+    Termination.forget()
     _OPEN.clear()
 
 

@@ -65,6 +65,15 @@ class Termination:
             self._previous(signal.SIGTERM, frame)
         raise SystemExit(_EXIT_CODE)
 
+    @staticmethod
+    def forget() -> None:
+        """Give SIGTERM back to whoever had it before all of these: in a forked child it is its parent's business."""
+        found = handler = signal.getsignal(signal.SIGTERM)
+        while isinstance(owner := getattr(handler, "__self__", None), Termination):
+            handler = owner._previous
+        if handler is not found and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
     def _handle(self, _number: int, frame: FrameType | None) -> None:
         if self.requested:
             self.obey(frame)

@@ -204,16 +204,6 @@ VALUES = {
     "number": "1", "many": "'*'", "output": "bound", "into": "model",
     **dict.fromkeys(("flag", "off", "consent", "replace", "instead"), ""),
 }  # fmt: skip
-    "number": "1",
-    "consent": "",
-    "replace": "",
-    "instead": "",
-    "into": "model",
-    "many": "'*'",
-    "output": "bound",
-    "flag": "",
-    "off": "",
-}
 
 
 def missing() -> list[str]:

@@ -64,8 +64,8 @@ def test_what_is_asked_is_shown(cells, values, line, shown):
     [
         ("%load_blob disk://t2m.zarr --select 0:2,:,:", "t2m.zarr has 2 axes, the selection has 3."),
         ("%load_blob disk://t2m.zarr --select time=2020", "has no dimension 'time'."),
-        ("%load_blob disk://net.safetensors --raw", "is --raw is for Zarr arrays"),
-        ("%blob plan disk://net.safetensors --select 1", "is --select is for Zarr arrays"),
+        ("%load_blob disk://net.safetensors --raw", "--raw is for Zarr arrays"),
+        ("%blob plan disk://net.safetensors --select 1", "--select is for Zarr arrays"),
         ("%load_blob disk://t2m.zarr --cache", "whose chunks are not kept."),
     ],
 )
