@@ -25,7 +25,8 @@ _SECRETS = (
     # A header or a field as clients log them: `x-amz-security-token:…`, `'X-Amz-Security-Token': b'…'`, JSON.
     re.compile(
         r"(?i)((?:x-amz-security-token|access_token|refresh_token|client_secret|session_token|secret_access_key)"
-        r"[\\'\":=\s]{1,9}(?:b\\?['\"])?)[\w%+/=.-]{16,}"
+        # Each text in a text doubles the backslashes before its quotes.
+        r"[\\'\":=\s]{1,80}(?:b\\*['\"])?)[\w%+/=.-]{16,}"
     ),
     re.compile(r"(?i)([?&](?:token|api_?key|password|secret|signature)=)[^&\s\"'#]{8,}"),
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?:\\n|[A-Za-z0-9+/=\s])+"),

@@ -27,20 +27,22 @@ class Termination:
     ----------
     requested : bool
         SIGTERM came.
+    previous : object
+        The handler that was there before.
     """
 
     def __init__(self, grace_seconds: float) -> None:
         self.requested = False
         self._grace_seconds = grace_seconds
-        self._previous: Any = None
+        self.previous: Any = None
         self._installed = False
         # Of all queues this one may be used in a signal handler.
         self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def install(self) -> None:
         """Take SIGTERM, in the main thread and where it is not ignored; elsewhere Python has no handlers."""
-        self._previous = signal.getsignal(signal.SIGTERM)
-        if threading.current_thread() is not threading.main_thread() or self._previous in (None, signal.SIG_IGN):
+        self.previous = signal.getsignal(signal.SIGTERM)
+        if threading.current_thread() is not threading.main_thread() or self.previous in (None, signal.SIG_IGN):
             return
         threading.Thread(target=self._watch, name="jupyter-gpu-ext-sigterm", daemon=True).start()
         signal.signal(signal.SIGTERM, self._handle)
@@ -51,7 +53,7 @@ class Termination:
         self._said.put("over")
         mine = self._installed and signal.getsignal(signal.SIGTERM) == self._handle
         if mine and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._previous)
+            signal.signal(signal.SIGTERM, self.previous)
         self._installed = False
 
     def hurry(self) -> None:
@@ -61,8 +63,8 @@ class Termination:
     def obey(self, frame: FrameType | None = None) -> NoReturn:
         """Let the handler that was there before have its turn, then end the process."""
         self.uninstall()
-        if callable(self._previous):
-            self._previous(signal.SIGTERM, frame)
+        if callable(self.previous):
+            self.previous(signal.SIGTERM, frame)
         raise SystemExit(_EXIT_CODE)
 
     @staticmethod
@@ -70,7 +72,7 @@ class Termination:
         """Give SIGTERM back to whoever had it before all of these: in a forked child it is its parent's business."""
         found = handler = signal.getsignal(signal.SIGTERM)
         while isinstance(owner := getattr(handler, "__self__", None), Termination):
-            handler = owner._previous
+            handler = owner.previous
         if handler is not found and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
 

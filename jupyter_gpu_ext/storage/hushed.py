@@ -6,7 +6,9 @@ logger sees only what is logged to this very logger, so each of a client's logge
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import pkgutil
 
 from jupyter_gpu_ext.text import redact
 
@@ -28,7 +30,14 @@ _HUSH = _Hush()
 
 def hush(*packages: str) -> None:
     """Take secrets out of what `packages` log from now on; to be called when they are imported."""
-    for name in list(logging.root.manager.loggerDict):
+    for name in {*logging.root.manager.loggerDict, *(module for package in packages for module in _modules(package))}:
         if name.partition(".")[0] in packages:
             # The same filter is added once.
             logging.getLogger(name).addFilter(_HUSH)
+
+
+def _modules(package: str) -> list[str]:
+    """Return the modules of a package that may be imported later, and have a logger of their name then."""
+    found = importlib.util.find_spec(package)
+    places = found.submodule_search_locations if found is not None else None
+    return [f"{package}.{one.name}" for one in pkgutil.iter_modules(places)] if places else []
