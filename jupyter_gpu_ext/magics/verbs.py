@@ -19,6 +19,7 @@ from jupyter_gpu_ext.storage.consent import agreed
 from jupyter_gpu_ext.storage.rm import question
 from jupyter_gpu_ext.tensors.loader import Replaced, load_named
 from jupyter_gpu_ext.tensors.sizes import held_by
+from jupyter_gpu_ext.tensors.unfinished import UNFINISHED
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def _evaluate(source: str, namespace: dict[str, Any]) -> Any:
 def _cancelled(spec: Spec | None, interrupt: KeyboardInterrupt | None = None) -> str:
     if interrupt is not None and interrupt.args:
         return f"Cancelled. {interrupt}"
+    if kept := UNFINISHED.report():
+        return f"Cancelled; the name is as it was. Kept for --resume: {kept}"
     if spec is not None and (spec.verb.asks or spec.keywords.get("recursive")):
         return "Cancelled; `%blob ls` shows what was done by then."
     return "Cancelled; nothing was changed."

@@ -28,7 +28,7 @@ def conditional(connection: Connection, key: str, *, expected: str | None) -> It
 def exists(name: str, key: str) -> ExistsError:
     """Return the error of a write that must not replace."""
     return ExistsError(
-        f"{name}://{printable(key)} exists.", hint="Choose another name, or say that it is to be overwritten."
+        f"{name}://{printable(key)} exists.", hint="Choose another name, or replace it: --overwrite (overwrite=True)."
     )
 
 
@@ -42,7 +42,8 @@ def changed(name: str, key: str) -> ObjectChangedError:
 def missing(name: str, key: str) -> NotFoundError:
     """Return the error of an object that is not there."""
     return NotFoundError(
-        f"{name}://{printable(key)} does not exist.", hint="`%blob ls` shows what is there; names are case-sensitive."
+        f"{name}://{printable(key)} does not exist.",
+        hint=f"`%blob ls {name}://` shows what is there; names are case-sensitive.",
     )
 
 

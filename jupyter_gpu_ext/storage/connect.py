@@ -252,7 +252,10 @@ def _same(registry: Registry, wanted: Connection, secret: Secret | None) -> Conn
 def _check_times(connection: Connection, proposal: Proposal) -> None:
     now = datetime.now(UTC)
     if proposal.expires_at is not None and proposal.expires_at <= now:
-        raise expired(connection, proposal.expires_at)
+        error = expired(connection, proposal.expires_at)
+        if connection.name not in connections.load().connections:
+            error.hint = "Ask for a new link, and connect that one."
+        raise error
     if proposal.starts_at is not None and proposal.starts_at > now:
         start = proposal.starts_at
         words = f"{start:%H:%M} UTC on {start.day} {start:%b %Y}"

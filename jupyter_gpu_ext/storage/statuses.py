@@ -62,7 +62,11 @@ _BY_CODE: dict[tuple[int, str], Row] = {
 _BY_STATUS: dict[int, Row] = {
     401: (UnauthenticatedError, *_REFUSED[1:]),
     403: _REFUSED,
-    404: (NotFoundError, "{shown} does not exist.", "`%blob ls` shows what is there; names are case-sensitive."),
+    404: (
+        NotFoundError,
+        "{shown} does not exist.",
+        "`%blob ls {name}://` shows what is there; names are case-sensitive.",
+    ),
     408: _LATE,
     412: _REPLACED,
     416: (RangeError, "{shown} is shorter than the range that was asked for.", "Run it again."),
