@@ -74,7 +74,7 @@ class ProgressDisplay:
             self._show("running", self._beginning)
             return
         words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}, {format_bytes(rate)}/s"
-        words = words if left is None else f"{words}, {format_duration(left)} left"
+        words = f"{words}, {format_duration(left)} left" if left is not None else f"{words}, waiting for the network"
         words = "; ".join(filter(None, (words, self._last["note"])))
         self._show("running", f"{progress.notice}: {words}" if progress.notice else words)
 
