@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import threading
@@ -177,10 +178,10 @@ class on_range:
             if len(out) > 1 << 20:
                 count += 1
                 if count == after + 1:
+                    # Those before it have time to land.
+                    await asyncio.sleep(0.2)
                     act()
                 if count > after:
-                    import asyncio
-
                     await asyncio.sleep(20)
 
         self._patch = lambda: monkeypatch.setattr(Reader, "read_into", read_into)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import signal
+import subprocess
+import sys
 import threading
-import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -261,25 +260,31 @@ def test_signals_are_given_back(local_out: Path) -> None:
     made[0].close()
 
 
-def _sleep() -> None:
+FORKED = """
+import multiprocessing, signal, sys, time, warnings
+import jupyter_gpu_ext as jg
+
+def sleep():
     # `signal.pause` would wait for ever for a signal that came just before it.
     while True:
         time.sleep(0.05)
 
+with jg.Checkpointer(sys.argv[1]) as outer, jg.Checkpointer(sys.argv[1] + "inner/") as inner:
+    inner.restore()
+    inner.save(0)
+    # Python warns of forking with threads; loaders do it all the same.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    child = multiprocessing.get_context("fork").Process(target=sleep, daemon=True)
+    child.start()
+    child.terminate()
+    child.join(30)
+    print(child.exitcode == -signal.SIGTERM, outer.extra, inner.extra)
+"""
+
 
 def test_a_forked_worker_is_ended_by_sigterm(local_out: Path) -> None:
-    with jg.Checkpointer(URL) as checkpoints:
-        checkpoints.restore()
-        checkpoints.save(0)
-        child = multiprocessing.get_context("fork").Process(target=_sleep)
-        with warnings.catch_warnings():
-            # Python warns of forking with threads; loaders do it all the same.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child.start()
-        child.terminate()
-        child.join(20)
-        assert child.exitcode == -signal.SIGTERM
-    assert checkpoints.extra == {}
+    done = subprocess.run([sys.executable, "-c", FORKED, URL], capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "True {} {}\n", done.stderr
 
 
 def test_a_handler_that_was_there_has_its_turn(local_out: Path) -> None:
