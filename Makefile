@@ -15,6 +15,8 @@ NODE_PATH_ENV := PATH="$(CURDIR)/$(BIN):$(CURDIR)/.node/bin:$$PATH"
 FRONTEND := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 PYTHON_PLACES := jupyter_gpu_ext tests bench binder
 PYTEST := $(BIN)/python -m pytest
+# A test that fails is asked once more, since a machine may be busy for a moment; the report counts it as rerun.
+PYTEST += --reruns 1
 # Tests wait for servers much of the time: two at a time, a file by one process.
 TOGETHER := -n 2 --dist loadfile
 
