@@ -264,6 +264,10 @@ FORKED = """
 import multiprocessing, signal, sys, time, warnings
 import jupyter_gpu_ext as jg
 
+# What ran the tests may have held SIGTERM back or ignored it, which a program inherits.
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
 def sleep():
     # `signal.pause` would wait for ever for a signal that came just before it.
     while True:
