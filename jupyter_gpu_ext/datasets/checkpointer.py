@@ -282,11 +282,13 @@ def _close_all() -> None:
             warnings.warn(f"The last checkpoint was not stored: {error}", stacklevel=1)
 
 
-def _forget_after_fork() -> None:
-    Termination.forget()
+def _after_in_child() -> None:
     _OPEN.clear()
+    Termination.after_in_child()
 
 
 # The threads that an upload needs end before `atexit` begins; this comes before that.
 getattr(threading, "_register_atexit", atexit.register)(_close_all)
-os.register_at_fork(after_in_child=_forget_after_fork)
+os.register_at_fork(
+    before=Termination.before_fork, after_in_parent=Termination.after_in_parent, after_in_child=_after_in_child
+)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # What a shell says of a process that SIGTERM ended.
 _EXIT_CODE = 128 + signal.SIGTERM
+# The mask of the thread that forks, which is the one that goes on in the child.
+_FORKING = threading.local()
 
 
 class Termination:
@@ -68,13 +70,24 @@ class Termination:
         raise SystemExit(_EXIT_CODE)
 
     @staticmethod
-    def forget() -> None:
+    def before_fork() -> None:
+        """Hold SIGTERM back: one that reached the child before its handler is set would be lost with the fork."""
+        _FORKING.mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+    @staticmethod
+    def after_in_parent() -> None:
+        """Let SIGTERM through again."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, _FORKING.mask)
+
+    @staticmethod
+    def after_in_child() -> None:
         """Give SIGTERM back to whoever had it before all of these: in a forked child it is its parent's business."""
         found = handler = signal.getsignal(signal.SIGTERM)
         while isinstance(owner := getattr(handler, "__self__", None), Termination):
             handler = owner.previous
         if handler is not found and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, _FORKING.mask)
 
     def _handle(self, _number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -261,7 +261,12 @@ def test_signals_are_given_back(local_out: Path) -> None:
 
 
 FORKED = """
-import multiprocessing, signal, sys, time, warnings
+import multiprocessing, os, signal, sys, time, warnings
+
+early = sys.argv[2] == "early"
+# Registered before ours, it comes before ours: the child has the parent's handler still.
+os.register_at_fork(after_in_child=lambda: early and os.kill(os.getpid(), signal.SIGTERM))
+
 import jupyter_gpu_ext as jg
 
 # What ran the tests may have held SIGTERM back or ignored it, which a program inherits.
@@ -280,14 +285,17 @@ with jg.Checkpointer(sys.argv[1]) as outer, jg.Checkpointer(sys.argv[1] + "inner
     warnings.simplefilter("ignore", DeprecationWarning)
     child = multiprocessing.get_context("fork").Process(target=sleep, daemon=True)
     child.start()
-    child.terminate()
+    if not early:
+        child.terminate()
     child.join(30)
     print(child.exitcode == -signal.SIGTERM, outer.extra, inner.extra)
 """
 
 
-def test_a_forked_worker_is_ended_by_sigterm(local_out: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FORKED, URL], capture_output=True, text=True, timeout=100, check=True)
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_a_forked_worker_is_ended_by_sigterm(local_out: Path, when: str) -> None:
+    words = [sys.executable, "-c", FORKED, URL, when]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=True)
     assert done.stdout == "True {} {}\n", done.stderr
 
 
