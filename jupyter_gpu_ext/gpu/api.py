@@ -69,5 +69,6 @@ def _read(backend: DeviceBackend) -> Status:
         simulated=backend.simulated,
         cursor=sample.cursor,
         devices=backend.devices(),
+        now=sample.devices,
         samples=(sample,),
     )

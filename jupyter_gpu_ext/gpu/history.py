@@ -31,6 +31,11 @@ class History:
         self.cursor += 1
         self._samples.append(Sample(cursor=self.cursor, time=time, devices=devices))
 
+    @property
+    def newest(self) -> tuple[DeviceSample, ...]:
+        """The last reading of each device; none before the first."""
+        return self._samples[-1].devices if self._samples else ()
+
     def after(self, cursor: int) -> tuple[Sample, ...]:
         """Return the samples newer than a cursor, oldest first."""
         # A cursor from the future is one of a server that has since been restarted.

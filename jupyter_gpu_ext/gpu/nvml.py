@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.gpu import nvml_errors as codes
 from jupyter_gpu_ext.gpu.backend import BackendError
-from jupyter_gpu_ext.gpu.models import Device, DeviceSample
+from jupyter_gpu_ext.gpu.models import Device, DeviceSample, unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,7 +182,9 @@ def _sample(uuid: str, memory: tuple[Any, int], rates: tuple[Any, int]) -> Devic
     used, percent = _value(memory[0], "used"), _value(rates[0], "gpu")
     ratio = percent / 100 if percent is not None and percent <= 100 else None
     readings = {"memory_used_bytes": (used, memory[1]), "utilization_ratio": (ratio, rates[1])}
-    unavailable = {field: _reason(code) for field, (value, code) in readings.items() if value is None}
+    unavailable = unread(*readings) | {
+        field: _reason(code) for field, (value, code) in readings.items() if value is None
+    }
     return DeviceSample(uuid=uuid, memory_used_bytes=used, utilization_ratio=ratio, unavailable=unavailable)
 
 

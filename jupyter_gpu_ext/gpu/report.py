@@ -36,8 +36,7 @@ def _lines(status: Status) -> Iterator[str]:
 
 
 def _rows(status: Status) -> Iterator[tuple[str, str, str]]:
-    last = status.samples[-1].devices if status.samples else ()
-    readings = {reading.uuid: reading for reading in last}
+    readings = {reading.uuid: reading for reading in status.now}
     for device in status.devices:
         reading = readings.get(device.uuid)
         yield f"GPU {device.index} · {printable(device.name)}", _memory(device, reading), _busy(reading)

@@ -170,6 +170,7 @@ class Sampler:
             interval_seconds=self._interval_seconds,
             cursor=self._history.cursor,
             devices=self._devices,
+            now=self._history.newest if self._devices else (),
             samples=self._history.after(since),
         )
 

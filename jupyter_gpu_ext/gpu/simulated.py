@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import BadRequestError
-from jupyter_gpu_ext.gpu.models import Device, DeviceSample
+from jupyter_gpu_ext.gpu.models import Device, DeviceSample, unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,4 +120,5 @@ def _reading(device: Device, seconds: float, held_bytes: int) -> DeviceSample:
         memory_used_bytes=min(used, device.memory_total_bytes or used),
         # Whole per cent, as a real device counts.
         utilization_ratio=round(0.3 + 0.25 * wave, 2),
+        unavailable=unread("memory_used_bytes", "utilization_ratio"),
     )

@@ -36,7 +36,7 @@ def _devices() -> str:
         status = gpu.status()
     except GpuExtError as error:
         return str(error)
-    used = {one.uuid: one.memory_used_bytes for one in (status.samples[-1].devices if status.samples else ())}
+    used = {one.uuid: one.memory_used_bytes for one in status.now}
     return ", ".join(_device(one, used.get(one.uuid)) for one in status.devices) or status.reason
 
 

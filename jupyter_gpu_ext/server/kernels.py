@@ -148,7 +148,16 @@ class Kernels:
 
     def _row(self, identity: str, path: str) -> dict[str, Any]:
         known = self._known[identity]
-        return {"id": identity, "path": path, "linked": known.linked, "held": known.held, "loads": known.loads}
+        uses = [{**one, "peak_bytes": None, "cached_bytes": None, "how": "report"} for one in known.held]
+        return {
+            "id": identity,
+            "path": path,
+            "linked": known.linked,
+            "state": "unknown",
+            "idle_seconds": None,
+            "uses": uses,
+            "loads": known.loads,
+        }
 
 
 async def _answer(client: AsyncKernelClient) -> dict[str, Any] | None:
@@ -189,7 +198,7 @@ def _rows(found: Any, shape: Mapping[str, tuple[type, ...]]) -> list[dict[str, A
 
 def _sum_by_uuid(rows: list[dict[str, Any]]) -> dict[str, int]:
     held: dict[str, int] = {}
-    for one in (one for row in rows for one in row["held"] if one["uuid"]):
+    for one in (one for row in rows for one in row["uses"] if one["uuid"]):
         held[one["uuid"]] = held.get(one["uuid"], 0) + one["bytes"]
     return held
 

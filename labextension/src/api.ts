@@ -16,28 +16,68 @@ export interface Device {
   readonly uuid: string;
   readonly name: string;
   readonly memory_total_bytes: number | null;
+  /** The uuid of the card that a MIG slice is a part of. */
+  readonly slice_of: string | null;
+  /** The device has no memory of its own; the numbers are the system's. */
+  readonly shares_memory: boolean;
+  readonly now: Reading | null;
+}
+
+/** The newest reading of a device. */
+export interface Reading {
+  readonly memory_used_bytes: number | null;
+  readonly memory_free_bytes: number | null;
+  readonly memory_reserved_bytes: number | null;
+  /** 0 to 1. */
+  readonly utilization_ratio: number | null;
+  readonly temperature_celsius: number | null;
+  readonly power_watts: number | null;
+  readonly power_limit_watts: number | null;
+  readonly graphics_clock_hertz: number | null;
+  readonly memory_clock_hertz: number | null;
+  /** In words; empty when nothing slows the clocks. */
+  readonly throttled_by: readonly string[] | null;
+  readonly fan_ratio: number | null;
+  readonly energy_joules: number | null;
+  readonly ecc_corrected_count: number | null;
+  readonly ecc_uncorrected_count: number | null;
+  readonly remapped_rows_count: number | null;
+  readonly needs_reset: boolean | null;
+  readonly pcie_generation: number | null;
+  readonly pcie_width: number | null;
+  readonly pcie_received_bytes_per_second: number | null;
+  readonly pcie_sent_bytes_per_second: number | null;
+  /** Field name to the reason it is null. */
+  readonly unavailable: Readonly<Record<string, string>>;
 }
 
 export interface DeviceSample {
   readonly uuid: string;
   readonly memory_used_bytes: number | null;
-  /** 0 to 1. */
   readonly utilization_ratio: number | null;
-  /** Field name to the reason it is null. */
-  readonly unavailable: Readonly<Record<string, string>>;
+  readonly temperature_celsius: number | null;
+  readonly power_watts: number | null;
 }
 
 export interface Sample {
   readonly cursor: number;
   /** Seconds since the epoch. */
   readonly time: number;
+  readonly storage_bytes_per_second: number | null;
   readonly devices: readonly DeviceSample[];
 }
 
-export interface Held {
-  readonly device: string;
+/** What a notebook holds on a device. */
+export interface Use {
   readonly uuid: string | null;
-  readonly bytes: number;
+  /** Torch's name in that notebook; null where only the driver tells. */
+  readonly device: string | null;
+  /** null: it uses the device, and nobody says how much. */
+  readonly bytes: number | null;
+  readonly peak_bytes: number | null;
+  /** Of `bytes`, what torch keeps for reuse. */
+  readonly cached_bytes: number | null;
+  readonly how: 'pid' | 'namespace_pid' | 'nspid' | 'descriptors' | 'report';
 }
 
 export interface Load {
@@ -51,7 +91,10 @@ export interface KernelUse {
   readonly id: string;
   readonly path: string;
   readonly linked: boolean;
-  readonly held: readonly Held[];
+  /** Jupyter's word: busy, idle, starting, dead, unknown. */
+  readonly state: string;
+  readonly idle_seconds: number | null;
+  readonly uses: readonly Use[];
   readonly loads: readonly Load[];
 }
 

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import {
   KEPT_SAMPLES,
   busySeries,
-  latest,
   mergeSamples,
   sparkLines
 } from '../src/gpu/samples';
@@ -57,19 +56,21 @@ test('an unknown ratio is a gap, not a zero', () => {
     '2,1.000',
     '4,0.000'
   ]);
-  assert.equal(latest(samples, 'B'), undefined);
 });
 
 const held = (bytes: number, device = 'cuda:0', uuid: string | null = 'A') => ({
   device,
   uuid,
-  bytes
+  bytes,
+  peak_bytes: null,
+  cached_bytes: null,
+  how: 'report' as const
 });
 
 test('memory is shared out by notebook, the largest first', () => {
   const kernels = [
-    kernel({ id: 'a', path: 'old.ipynb', held: [held(5.1e9)] }),
-    kernel({ id: 'b', held: [held(9.4e9), held(1e6, 'cpu', null)] })
+    kernel({ id: 'a', path: 'old.ipynb', uses: [held(5.1e9)] }),
+    kernel({ id: 'b', uses: [held(9.4e9), held(1e6, 'cpu', null)] })
   ];
   const shares = sharesOf(kernels, 'A');
   assert.deepEqual(
@@ -85,7 +86,7 @@ test('memory is shared out by notebook, the largest first', () => {
 
 test('what lies on no card is listed apart', () => {
   const loads = [{ name: 'rn', url: 'w://rn.pt', device: 'cpu', bytes: 102e6 }];
-  const use = kernel({ held: [held(0), held(102e6, 'cpu', null)], loads });
+  const use = kernel({ uses: [held(0), held(102e6, 'cpu', null)], loads });
   const shares = sharesOffCard(status({ kernels: [use] }));
   assert.deepEqual(
     shares.map(s => [s.device, s.bytes]),
@@ -96,9 +97,9 @@ test('what lies on no card is listed apart', () => {
 
 test('no load is lost when its device is told of elsewhere', () => {
   const loads = [{ name: 'rn', url: 'w://rn.pt', device: 'cpu', bytes: 102e6 }];
-  const simulated = kernel({ held: [held(102e6, 'simulated:0')], loads });
+  const simulated = kernel({ uses: [held(102e6, 'simulated:0')], loads });
   assert.deepEqual(sharesOf([simulated], 'A')[0]?.loads, loads);
-  const silent = kernel({ held: [], loads });
+  const silent = kernel({ uses: [], loads });
   assert.deepEqual(
     sharesOffCard(status({ kernels: [silent] })).map(s => [s.device, s.bytes]),
     [['cpu', 102e6]]
@@ -134,5 +135,5 @@ test('the status bar says the memory, or the state in words', () => {
     say({ devices: [device, { ...device, index: 1 }] }),
     '2 GPUs 29.8 / 48.0 GB'
   );
-  assert.equal(say({ devices: [{ ...device, uuid: 'B' }] }), 'GPU ok');
+  assert.equal(say({ devices: [{ ...device, now: null }] }), 'GPU ok');
 });

@@ -2,9 +2,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type {
   Connection,
+  Device,
   Entry,
   GpuStatus,
   KernelUse,
+  Reading,
   Sample
 } from '../src/api';
 
@@ -53,14 +55,56 @@ export function sample(
   return {
     cursor,
     time: cursor,
+    storage_bytes_per_second: null,
     devices: [
       {
         uuid: 'A',
         memory_used_bytes: 14.9e9,
         utilization_ratio,
-        unavailable: {}
+        temperature_celsius: 61,
+        power_watts: 68
       }
     ]
+  };
+}
+
+export function reading(change: Partial<Reading> = {}): Reading {
+  return {
+    memory_used_bytes: 14.9e9,
+    memory_free_bytes: 8.6e9,
+    memory_reserved_bytes: 0.5e9,
+    utilization_ratio: 0.5,
+    temperature_celsius: 61,
+    power_watts: 68,
+    power_limit_watts: 72,
+    graphics_clock_hertz: 2.04e9,
+    memory_clock_hertz: 6.25e9,
+    throttled_by: [],
+    fan_ratio: null,
+    energy_joules: 1e6,
+    ecc_corrected_count: 0,
+    ecc_uncorrected_count: 0,
+    remapped_rows_count: 0,
+    needs_reset: false,
+    pcie_generation: 4,
+    pcie_width: 16,
+    pcie_received_bytes_per_second: null,
+    pcie_sent_bytes_per_second: null,
+    unavailable: {},
+    ...change
+  };
+}
+
+export function device(change: Partial<Device> = {}): Device {
+  return {
+    index: 0,
+    uuid: 'A',
+    name: 'NVIDIA L4',
+    memory_total_bytes: 24e9,
+    slice_of: null,
+    shares_memory: false,
+    now: reading(),
+    ...change
   };
 }
 
@@ -74,9 +118,7 @@ export function status(change: Partial<GpuStatus> = {}): GpuStatus {
     stale: false,
     interval_seconds: 1,
     cursor: 1,
-    devices: [
-      { index: 0, uuid: 'A', name: 'NVIDIA L4', memory_total_bytes: 24e9 }
-    ],
+    devices: [device()],
     samples: [],
     kernels: [],
     ...change
@@ -88,7 +130,9 @@ export function kernel(change: Partial<KernelUse>): KernelUse {
     id: 'k',
     path: 'train.ipynb',
     linked: true,
-    held: [],
+    state: 'idle',
+    idle_seconds: 10,
+    uses: [],
     loads: [],
     ...change
   };

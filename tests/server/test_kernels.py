@@ -132,17 +132,17 @@ def test_what_a_busy_kernel_holds_is_told(notebook, tmp_path, wait, option, plac
     wait_until(lambda: notebook.kernel.execution_state == "busy")
     try:
         notebook.linked()
-        row = notebook.wait_for(lambda row: row["held"])
+        row = notebook.wait_for(lambda row: row["uses"])
         assert notebook.kernel.execution_state == "busy"
     finally:
         stop.touch()
         notebook.cells.finish(busy)
     assert row["path"] == "train.ipynb"
-    assert row["held"] == [place]
+    assert [{key: one[key] for key in place} for one in row["uses"]] == [place]
     (load,) = row["loads"]
     assert (load["name"], load["url"], load["bytes"]) == ("model", "disk://m.safetensors", SIZE)
     assert notebook.cells.run("del model").status == "ok"
-    assert notebook.wait_for(lambda row: not row["held"])["loads"] == []
+    assert notebook.wait_for(lambda row: not row["uses"])["loads"] == []
 
 
 def test_simulated_memory_shows_what_is_held(notebook, server):
@@ -150,7 +150,7 @@ def test_simulated_memory_shows_what_is_held(notebook, server):
         return server.get("/gpu/status").json["samples"][-1]["devices"][0]["memory_used_bytes"]
 
     notebook.linked()
-    notebook.wait_for(lambda row: not row["held"])
+    notebook.wait_for(lambda row: not row["uses"])
     empty = wait_until(lambda: (found := used()) and found % 1000 == 0 and found)
     notebook.cells.run("%load_blob disk://m.safetensors -o model")
     wait_until(lambda: used() == empty + SIZE)
@@ -195,7 +195,7 @@ def test_a_kernel_that_hangs_makes_nobody_wait_and_comes_back(notebook):
             started = time.monotonic()
             notebook.row()
             slowest = max(slowest, time.monotonic() - started)
-        assert (row["linked"], row["held"], row["loads"]) == (False, [], [])
+        assert (row["linked"], row["uses"], row["loads"]) == (False, [], [])
         assert slowest < QUICK_SECONDS
     finally:
         os.kill(notebook.pid, signal.SIGCONT)
@@ -207,10 +207,10 @@ def test_a_kernel_that_hangs_makes_nobody_wait_and_comes_back(notebook):
 def test_a_restarted_kernel_is_unlinked_until_the_extension_is_loaded_again(notebook, server):
     notebook.cells.run("%load_blob disk://m.safetensors -o model")
     notebook.linked()
-    notebook.wait_for(lambda row: row["held"])
+    notebook.wait_for(lambda row: row["uses"])
     server.await_(notebook.manager.restart_kernel(notebook.id))
     row = notebook.wait_for(lambda row: not row["linked"])
-    assert (row["held"], row["loads"]) == ([], [])
+    assert (row["uses"], row["loads"]) == ([], [])
     notebook.cells.client.wait_for_ready(timeout=60)
     assert notebook.cells.run("%load_ext jupyter_gpu_ext").status == "ok"
     notebook.wait_for(lambda row: row["linked"])
@@ -315,9 +315,9 @@ kernel.control_handlers[{link.REQUEST!r}] = answer
 def test_a_lying_kernel_is_quoted_in_the_form_of_the_contract_and_without_secrets(plain):
     assert plain.cells.run(answer(repr(HOSTILE))).status == "ok"
     plain.linked()
-    row = plain.wait_for(lambda row: row["held"])
+    row = plain.wait_for(lambda row: row["uses"])
     assert row["id"] == plain.id
-    assert row["held"] == [GOOD]
+    assert row["uses"] == [GOOD]
     (load,) = row["loads"]
     assert load == {"name": "***", "url": "https://a/b?sig=***", "device": "cpu", "bytes": 1}
 
@@ -330,7 +330,7 @@ def test_an_answer_that_is_none_spoils_only_its_own_row(plain, notebook, content
     assert notebook.linked()
     wait_until(lambda: plain.known.misses)
     row = plain.row()
-    assert (row["linked"], row["held"], row["loads"]) == (False, [], [])
+    assert (row["linked"], row["uses"], row["loads"]) == (False, [], [])
 
 
 def test_a_person_who_may_not_execute_sees_no_kernels(notebook, server):

@@ -4,7 +4,7 @@ import type * as React from 'react';
 import type { Device, GpuStatus, Sample } from '../api';
 import { formatRatio, printable } from '../format';
 import { Memory, notebookName } from './memory';
-import { busySeries, latest } from './samples';
+import { busySeries } from './samples';
 import { SPARK_SAMPLES, Sparkline } from './sparkline';
 import { aliasOf, sharesOf } from './usage';
 
@@ -19,7 +19,7 @@ interface ICardProps {
 /** One device: its name everywhere, memory by notebook, how busy it is. */
 export function DeviceCard(props: ICardProps): React.JSX.Element {
   const { device, status, samples, trans } = props;
-  const now = latest(samples, device.uuid);
+  const now = device.now;
   const shares = sharesOf(status.kernels, device.uuid);
   const alias = aliasOf(shares, props.currentKernelId);
   const title = trans.__('GPU %1 · %2', device.index, printable(device.name));

@@ -1,4 +1,4 @@
-import type { DeviceSample, GpuStatus, Sample } from '../api';
+import type { GpuStatus, Sample } from '../api';
 
 /** Ten minutes at one sample a second. */
 export const KEPT_SAMPLES = 600;
@@ -19,14 +19,6 @@ export function mergeSamples(
   }
   const fresh = reply.samples.filter(sample => sample.cursor > last);
   return fresh.length === 0 ? known : [...known, ...fresh].slice(-KEPT_SAMPLES);
-}
-
-/** What the newest sample says of a device. */
-export function latest(
-  samples: readonly Sample[],
-  uuid: string
-): DeviceSample | undefined {
-  return samples.at(-1)?.devices.find(device => device.uuid === uuid);
 }
 
 /** The last `count` busy ratios of a device, oldest first; null where unknown. */

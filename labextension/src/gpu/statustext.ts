@@ -4,7 +4,6 @@ import type { GpuStatus, Sample } from '../api';
 import { isServerMissing } from '../components/words';
 import { formatBytesOf } from '../format';
 import type { ApiError } from '../request';
-import { latest } from './samples';
 
 export interface Known {
   readonly status: GpuStatus | null;
@@ -34,19 +33,13 @@ export function statusText(known: Known, trans: TranslationBundle): string {
     case 'broken':
       return trans.__('GPU driver broken');
     case 'ok':
-      return memoryText(status, known.samples, trans);
+      return memoryText(status, trans);
   }
 }
 
-function memoryText(
-  status: GpuStatus,
-  samples: readonly Sample[],
-  trans: TranslationBundle
-): string {
+function memoryText(status: GpuStatus, trans: TranslationBundle): string {
   const used = sum(
-    status.devices.map(
-      device => latest(samples, device.uuid)?.memory_used_bytes ?? null
-    )
+    status.devices.map(device => device.now?.memory_used_bytes ?? null)
   );
   const total = sum(status.devices.map(device => device.memory_total_bytes));
   if (used === null || total === null) {

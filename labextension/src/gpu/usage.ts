@@ -1,4 +1,4 @@
-import type { GpuStatus, Held, KernelUse, Load } from '../api';
+import type { GpuStatus, KernelUse, Load, Use } from '../api';
 
 /** What one notebook holds on one device. */
 export interface Share {
@@ -16,7 +16,7 @@ export const COLORS = 5;
 
 /** The notebooks holding memory on a device, the largest first. */
 export function sharesOf(kernels: readonly KernelUse[], uuid: string): Share[] {
-  return shares(kernels, held => held === uuid).sort(
+  return shares(kernels, used => used === uuid).sort(
     (one, other) => other.bytes - one.bytes
   );
 }
@@ -24,7 +24,7 @@ export function sharesOf(kernels: readonly KernelUse[], uuid: string): Share[] {
 /** The notebooks holding memory on a device that is no card: cpu. */
 export function sharesOffCard(status: GpuStatus): Share[] {
   const cards = new Set(status.devices.map(device => device.uuid));
-  return shares(status.kernels, held => held === null || !cards.has(held));
+  return shares(status.kernels, used => used === null || !cards.has(used));
 }
 
 /**
@@ -69,11 +69,20 @@ function shares(
   );
 }
 
-type Place = Held & { readonly loads: readonly Load[] };
+type Place = Pick<Use, 'uuid'> & {
+  readonly device: string;
+  readonly bytes: number;
+  readonly loads: readonly Load[];
+};
 
 /** Where a kernel holds memory, each place with its loads; no load is lost. */
 function placesOf(kernel: KernelUse): Place[] {
-  const { held, loads } = kernel;
+  const { loads } = kernel;
+  const held = kernel.uses.map(use => ({
+    ...use,
+    device: use.device ?? '',
+    bytes: use.bytes ?? 0
+  }));
   const [only, ...rest] = held;
   if (only && rest.length === 0) {
     // A load counted on a simulated card says that it lies on the cpu.
