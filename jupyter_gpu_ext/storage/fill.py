@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jupyter_gpu_ext.storage.faults import BrokenOffError, OverlongError
 from jupyter_gpu_ext.storage.traffic import TRAFFIC
 
@@ -12,10 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
     from typing import Any
 
-# About what the client receives at a time: larger chunks would be put together by one more copy.
-CHUNK_BYTES = 256 << 10
+# Each chunk wakes the loop up, which costs 0.1 ms; long ones are held by the client until they are whole.
+_LEAST_CHUNK_BYTES, _MOST_CHUNK_BYTES = 256 << 10, 1 << 20
+_HELD_BYTES = 16 << 20
 # The clients end a read of which nothing comes after 15 s; this ends one that drips: below 17 kB/s.
-CHUNK_SECONDS = 60
+CHUNK_SECONDS = 120
+
+
+class _Streams:
+    """How many are being read; counted on the I/O loop."""
+
+    open = 0
+
+
+def chunk_bytes() -> int:
+    """Return what a client shall hand over at a time: much while few streams are read, little memory for many."""
+    return min(max(_HELD_BYTES // (2 * max(1, _Streams.open)), _LEAST_CHUNK_BYTES), _MOST_CHUNK_BYTES)
 
 
 async def fill(chunks: AsyncIterable[Any], out: memoryview) -> None:
@@ -28,22 +42,25 @@ async def fill(chunks: AsyncIterable[Any], out: memoryview) -> None:
     OverlongError
         When more come than `out` holds.
     """
-    done, tap = 0, _Tap(chunks)
+    done, tap, into = 0, _Tap(chunks), np.frombuffer(out, np.uint8)
     # A socket closes with its stream, and a traceback must not keep that alive.
     del chunks
+    _Streams.open += 1
     try:
         while (chunk := await tap.next()) is not None:
-            view = memoryview(chunk).cast("B")
-            if done + len(view) > len(out):
+            data = np.frombuffer(chunk, np.uint8)
+            if done + len(data) > len(out):
                 raise OverlongError
-            out[done : done + len(view)] = view
-            done += len(view)
-            TRAFFIC.received_bytes += len(view)
+            # Unlike a slice of a memoryview, numpy lets other threads run meanwhile.
+            np.copyto(into[done : done + len(data)], data)
+            done += len(data)
+            TRAFFIC.received_bytes += len(data)
     except OverlongError:
         raise
     except Exception as error:
         raise BrokenOffError(done) from error
     finally:
+        _Streams.open -= 1
         tap.close()
     if done < len(out):
         raise BrokenOffError(done)

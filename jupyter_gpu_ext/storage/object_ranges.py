@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadStorageReplyError, ObjectChangedError
-from jupyter_gpu_ext.storage.fill import CHUNK_BYTES, fill
+from jupyter_gpu_ext.storage.fill import chunk_bytes, fill
 from jupyter_gpu_ext.storage.models import Version
 from jupyter_gpu_ext.storage.names import quoted
 from jupyter_gpu_ext.text import printable
@@ -44,7 +44,7 @@ async def first(store: ObjectStore, path: str, length: int) -> tuple[bytes, Vers
     reply = await obstore.get_async(store, path, options={"range": (0, length)})
     version = Version(int(reply.meta["size"]), quoted(reply.meta["e_tag"]))
     data = bytearray(min(length, version.size_bytes))
-    await fill(reply.stream(min_chunk_size=CHUNK_BYTES), memoryview(data))
+    await fill(reply.stream(min_chunk_size=chunk_bytes()), memoryview(data))
     return bytes(data), version
 
 
@@ -67,7 +67,7 @@ async def chunks(store: ObjectStore, path: str, etag: str, start: int, stop: int
     if quoted(reply.meta["e_tag"]) != etag:
         # Something between here and the account does not keep to If-Match.
         raise ObjectChangedError("")
-    return reply.stream(min_chunk_size=CHUNK_BYTES)
+    return reply.stream(min_chunk_size=chunk_bytes())
 
 
 async def one_chunk(data: bytes) -> AsyncIterator[bytes]:

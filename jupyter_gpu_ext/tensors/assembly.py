@@ -12,7 +12,7 @@ from jupyter_gpu_ext.tensors.copies import take_room
 from jupyter_gpu_ext.tensors.crc import Checksums
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES
 from jupyter_gpu_ext.tensors.stages import Stages
-from jupyter_gpu_ext.tensors.torch_build import as_type
+from jupyter_gpu_ext.tensors.torch_build import as_storage, as_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.copies import Copies, Event
     from jupyter_gpu_ext.tensors.plan import Fetch, FetchPlan, Part, Region
     from jupyter_gpu_ext.tensors.ring import Buffer
+
+# The widest element, and what allocators align to.
+_WIDEST, _ALIGNED = 16, 64
 
 
 class Assembly:
@@ -112,17 +115,21 @@ class Assembly:
         way = next((one for one in self._ways.values() if one.pins), next(iter(self._ways.values())))
         return way.host_buffer(size_bytes)
 
-    def memory(self, part: Part) -> memoryview:
-        """Return where the bytes of a part stay, on the host."""
+    def memory(self, fetch: Fetch) -> memoryview:
+        """Return where the bytes of a range stay, on the host: in a storage, or in one block that storages share."""
+        if not fetch.is_whole:
+            return self._block(fetch)
+        (part,) = fetch.parts
         return self._way(part.storage).memory(self._stretch(part))
 
     def arrived(self, fetch: Fetch, data: memoryview) -> None:
-        """Note that the bytes of a range that is one part are where they stay."""
-        (part,) = fetch.parts
+        """Note that the bytes of a range are where they stay."""
         with self.stages.timed("verify"):
-            self.checksums.take(part, data)
+            for part in fetch.parts:
+                self.checksums.take(part, data[part.start : part.start + part.size_bytes])
         self._taken.add(_mark(fetch))
-        self._done(part)
+        for part in fetch.parts:
+            self._done(part)
 
     def take(self, fetch: Fetch, buffer: Buffer) -> list[Event]:
         """Copy a range's parts from a buffer; return the points after which the buffer is free."""
@@ -141,13 +148,31 @@ class Assembly:
 
     def goes_straight(self, fetch: Fetch) -> bool:
         """Tell whether a range can be received where it stays."""
-        return fetch.is_whole and self._way(fetch.parts[0].storage).is_host
+        if not all(self._way(part.storage).is_host for part in fetch.parts):
+            return False
+        return fetch.is_whole or all(self._can_share(fetch, part) for part in fetch.parts)
 
     def close(self) -> None:
         """Wait until no copy is under way."""
         for way in self._ways.values():
             way.close()
         self.closed.set()
+
+    def _can_share(self, fetch: Fetch, part: Part) -> bool:
+        span = self.plan.spans.get(part.storage)
+        is_all = span is not None and span.size_bytes == part.size_bytes
+        return is_all and (part.start - fetch.parts[0].start) % _WIDEST == 0
+
+    def _block(self, fetch: Fetch) -> memoryview:
+        """Take room for a range of short storages; each is one of its own, over its bytes of the block."""
+        first = fetch.parts[0]
+        # The first one lies as memory that is taken for it alone would.
+        shift = -first.start % _ALIGNED
+        way, size = self._way(first.storage), shift + fetch.range.size_bytes
+        block = way.memory(take_room(way, size, self._device(first.storage), self._shown))[shift:]
+        for part in fetch.parts:
+            self.storages[part.storage] = as_storage(block[part.start : part.start + part.size_bytes])
+        return block
 
     def _way(self, storage: str) -> Copies:
         return self._ways[self._device(storage)]

@@ -27,8 +27,8 @@ LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 16 * _MIB
 # What is this long is asked for alone: on the cpu its bytes are received where they stay.
 _ALONE_BYTES = 2 * _MIB
 _RANGES = 64
-# Bytes read for nothing, as a share of those used, that fewer requests are worth.
-_WASTE = 0.04
+# Bytes read for nothing that fewer requests are worth: a share of those used, or what a request costs anyway.
+_WASTE, _WASTE_BYTES = 0.04, 64 << 10
 _GAPS = (1 << 20, 64 << 10, 4 << 10, 512, 0)
 # The widest element: views of several types over one storage keep their offsets whole.
 _WIDEST = 16
@@ -230,7 +230,8 @@ def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
 
 def _ranges(places: list[ByteRange], usual_bytes: int) -> list[ByteRange]:
     """Return what to ask for: long storages alone, no piece above 1.5 times the usual length; short ones merged."""
-    ranges = split(_merge([one for one in places if one.size_bytes < _ALONE_BYTES]), most_bytes=usual_bytes)
+    short = [one for one in places if one.size_bytes < _ALONE_BYTES]
+    ranges = list(_cut(_merge(short), short, usual_bytes))
     for one in places:
         if one.size_bytes >= _ALONE_BYTES:
             pieces = max(1, round(one.size_bytes / usual_bytes))
@@ -241,7 +242,21 @@ def _ranges(places: list[ByteRange], usual_bytes: int) -> list[ByteRange]:
 def _merge(places: list[ByteRange]) -> list[ByteRange]:
     used = sum(one.size_bytes for one in coalesce(places, gap_bytes=0))
     merged = (coalesce(places, gap_bytes=gap) for gap in _GAPS)
-    return next(one for one in merged if sum(r.size_bytes for r in one) <= used * (1 + _WASTE))
+    return next(one for one in merged if sum(r.size_bytes for r in one) <= used + max(used * _WASTE, _WASTE_BYTES))
+
+
+def _cut(ranges: Iterable[ByteRange], places: Sequence[ByteRange], most_bytes: int) -> Iterable[ByteRange]:
+    """Cut long ranges where a place begins, so that each place is in one of them."""
+    at = 0
+    for one in ranges:
+        start = stop = one.start
+        while at < len(places) and places[at].start < one.stop:
+            if places[at].stop - start > most_bytes and stop > start:
+                yield ByteRange(start, stop)
+                start = places[at].start
+            stop = max(stop, places[at].stop)
+            at += 1
+        yield ByteRange(start, stop)
 
 
 def _assign(source: int, ranges: list[ByteRange], ordered: Sequence[_Place]) -> Iterable[Fetch]:

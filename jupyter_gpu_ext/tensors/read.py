@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.05
 # What the client holds of a range that is received where it stays.
-_STRAIGHT_BYTES = 1 << 20
+_STRAIGHT_BYTES = 2 << 20
 
 
 class Source(Protocol):
@@ -75,7 +75,7 @@ class _Run:
         by_buffer = [one.range.size_bytes for one in self._todo if not assembly.goes_straight(one)]
         longest = max(by_buffer, default=1)
         # Page-locked buffers are all that is held for a device; elsewhere what the client holds counts, too.
-        count = max(2, ring_bytes // (longest if assembly.pins else longest + 4 * _STRAIGHT_BYTES))
+        count = max(2, ring_bytes // (longest if assembly.pins else longest + 2 * _STRAIGHT_BYTES))
         self._ring = Ring(buffer_bytes=longest, count=count, host_buffer=assembly.host_buffer)
         self._pace = Pace(count if assembly.pins else max(FIRST, ring_bytes // _STRAIGHT_BYTES))
         self._busy = 0
@@ -114,8 +114,7 @@ class _Run:
         self._progress.done_bytes += fetch.range.size_bytes
 
     async def _straight(self, fetch: Fetch) -> None:
-        (part,) = fetch.parts
-        memory = await self._on_thread(lambda: self._assembly.memory(part))
+        memory = await self._on_thread(lambda: self._assembly.memory(fetch))
         with self._assembly.stages.timed("network"):
             await self._sources[fetch.source].read_into(fetch.range.start, memory)
         with self._assembly.stages.timed("landing"):

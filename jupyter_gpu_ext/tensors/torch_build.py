@@ -60,6 +60,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return "out of memory" in str(error).lower() or type(error).__name__ == "OutOfMemoryError"
 
 
+def as_storage(memory: memoryview) -> torch.Tensor:
+    """Return bytes as a storage of their own, which keeps the memory."""
+    import torch
+
+    return torch.frombuffer(memory, dtype=torch.uint8)
+
+
 def as_type(storage: torch.Tensor, dtype: str) -> torch.Tensor:
     """Return bytes as elements; an odd end is left out."""
     item = ITEM_BYTES[dtype]
