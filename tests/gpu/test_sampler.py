@@ -134,6 +134,19 @@ def test_rests_when_nobody_asks_and_is_back_at_once(running, clock):
     wait_until(lambda: sampler.status().cursor == 2)
 
 
+def test_a_peek_sees_the_newest_sample_and_keeps_nobody_awake(clock):
+    sampler = Sampler(SimulatedBackend, clock=clock, wall_clock=clock)
+    assert (sampler.peek().state, sampler.peek().samples) == (State.STARTING, ())
+    for _ in range(3):
+        sampler.poll()
+    clock.advance(61)
+    before = sampler._rest_seconds()
+    assert [sample.cursor for sample in sampler.peek().samples] == [3]
+    assert sampler._rest_seconds() == before
+    sampler.status()
+    assert sampler._rest_seconds() != before
+
+
 def test_asking_once_is_good_for_a_minute(nvml, running, clock):
     sampler = running(open_backend, interval_seconds=0.01, clock=clock)
     wait_until(lambda: sampler.status().cursor)
