@@ -65,6 +65,9 @@ def run(capsys, family, *arguments):
         ("gpu", [], "Simulated L4"),
         ("gpu", ["status"], "Simulated L4"),
         ("gpu", ["--help"], "gpu status"),
+        ("gpu", ["--help"], "--json, where it has a result"),
+        ("gpu", ["metrics"], "jupyter_gpu_memory_used_bytes{"),
+        ("gpu", ["metrics", "--help"], "--serve [HOST:]PORT"),
     ],
 )
 def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):

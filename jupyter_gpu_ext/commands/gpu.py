@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_gpu_ext.commands.grammar import Verb
+from jupyter_gpu_ext.commands.grammar import Option, Verb
 
 STATUS = Verb(
     name="gpu status",
@@ -10,4 +10,20 @@ STATUS = Verb(
     summary="Show each device: memory in use, how busy it is, or why it cannot be read.",
 )
 
-VERBS = {"status": STATUS}
+METRICS = Verb(
+    name="gpu metrics",
+    function="gpu.exporter.metrics",
+    summary="In a terminal: print the numbers for Prometheus, put them into a file, or serve them.",
+    options=(
+        Option(flag="--output", short="-o", metavar="FILE", help="replace FILE.prom in one step", keyword="output"),
+        Option(
+            flag="--serve",
+            metavar="[HOST:]PORT",
+            help="answer GET /metrics until Ctrl-C; without HOST to this machine alone",
+            keyword="serve",
+        ),
+    ),
+    needs_terminal=True,
+)
+
+VERBS = {"status": STATUS, "metrics": METRICS}

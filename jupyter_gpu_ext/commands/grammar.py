@@ -71,6 +71,8 @@ class Verb:
         Something is lost: a person is asked first, unless the line says so already.
     takes_value : bool
         The first word is a value of the notebook: its name or another expression, not text.
+    needs_terminal : bool
+        Only a terminal has it; `function` is then the place of what does it, public or not.
     always : mapping of str to str
         Arguments that the call has where the line does not say otherwise.
     """
@@ -85,6 +87,7 @@ class Verb:
     reports: bool = False
     asks: bool = False
     takes_value: bool = False
+    needs_terminal: bool = False
     always: Mapping[str, str] = field(default_factory=dict)
 
     def usage(self, prefix: str = "") -> str:

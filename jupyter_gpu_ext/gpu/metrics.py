@@ -29,6 +29,7 @@ _REASONS = (
     ("power_brake", re.compile(r"brake|supply", re.IGNORECASE)),
     ("power_cap", re.compile(r"power", re.IGNORECASE)),
     ("sync", re.compile(r"sync", re.IGNORECASE)),
+    ("hardware", re.compile(r"hardware", re.IGNORECASE)),
     ("setting", re.compile(r"\bset|application|display", re.IGNORECASE)),
 )
 REASONS = (*(name for name, _ in _REASONS), "other")

@@ -112,6 +112,9 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
         ("save_blob d['k'] a://x.pt", "name of a variable first", "in braces"),
         ("save_blob x=1 a://x.pt", "name of a variable first", "%save_blob state"),
         ("load_blob a://x -o __name__", "'__name__'", "-o model"),
+        ("gpu metrics", "gpu metrics needs a terminal", "Run `jupyter gpu metrics` there"),
+        ("gpu metrics --serve 9400", "gpu metrics needs a terminal", "%gpu shows the numbers here"),
+        ("gpu metrics --since 1", "no option --since", "gpu metrics --help"),
     ],
 )
 def test_a_wrong_line_says_what_to_do(line: str, message: str, hint: str) -> None:

@@ -25,7 +25,7 @@ def reading(**changes) -> DeviceSample:
         "power_limit_watts": 400.0,
         "graphics_clock_hertz": 1_410_000_000,
         "memory_clock_hertz": 1_215_000_000,
-        "throttled_by": ("the power limit",),
+        "throttled_by": ("power limit",),
         "fan_ratio": 0.3,
         "energy_joules": 81_234.5,
         "ecc_corrected_count": 2,

@@ -101,14 +101,15 @@ def test_numbers_that_are_made_up_say_so():
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
+        ("temperature", "thermal"),
+        ("overheating", "thermal"),
         ("heat", "thermal"),
-        ("the GPU is too hot", "thermal"),
-        ("thermal slowdown of the hardware", "thermal"),
-        ("power cap", "power_cap"),
-        ("the power limit", "power_cap"),
+        ("power limit", "power_cap"),
         ("power brake", "power_brake"),
+        ("hardware slowdown", "hardware"),
         ("sync boost", "sync"),
-        ("application clocks setting", "setting"),
+        ("application clocks", "setting"),
+        ("display clocks", "setting"),
         ("something that NVML learns one day", "other"),
     ],
 )
