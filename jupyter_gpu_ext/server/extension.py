@@ -17,6 +17,7 @@ from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.kernels import Kernels
+from jupyter_gpu_ext.server.metrics import GpuCollector
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
@@ -53,6 +54,7 @@ class GpuExtension(ExtensionApp):
         self.sampler = Sampler(
             lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
         )
+        self.metrics = GpuCollector(self.sampler, self.kernels)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *connection_routes.routes(),
@@ -73,9 +75,11 @@ class GpuExtension(ExtensionApp):
         gc.collect()
         gc.freeze()
         self.sampler.start()
+        self.metrics.start()
 
     async def stop_extension(self) -> None:
         """Stop the thread, close the channels and the storage connections."""
+        self.metrics.stop()
         self.sampler.stop()
         self.kernels.close()
         close_all()
