@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from jupyter_gpu_ext.gpu.metrics import families
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from jupyter_gpu_ext.gpu.metrics import Family
     from jupyter_gpu_ext.gpu.sampler import Sampler
@@ -35,11 +35,14 @@ class GpuCollector(Collector):
         Is only peeked at: a scraper that comes for ever does not keep it awake.
     kernels : Kernels
         Are asked behind the scrape's back; the next scrape tells what they said.
+    clock : callable
+        Monotonic seconds.
     """
 
-    def __init__(self, sampler: Sampler, kernels: Kernels) -> None:
+    def __init__(self, sampler: Sampler, kernels: Kernels, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._sampler = sampler
         self._kernels = kernels
+        self._clock = clock
         self._rows: Sequence[dict[str, Any]] = ()
         self._said_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
@@ -68,7 +71,7 @@ class GpuCollector(Collector):
         if _STARTED[-1:] != [self] or self._loop is None:
             return
         self._loop.call_soon_threadsafe(self._ask)
-        is_fresh = time.monotonic() - self._said_at <= _REPORT_SECONDS
+        is_fresh = self._clock() - self._said_at <= _REPORT_SECONDS
         yield from map(_metric, families(self._sampler.peek(), self._rows if is_fresh else None))
 
     def _ask(self) -> None:
@@ -77,7 +80,7 @@ class GpuCollector(Collector):
 
     async def _hear(self) -> None:
         self._rows = await self._kernels.report()
-        self._said_at = time.monotonic()
+        self._said_at = self._clock()
 
 
 def _metric(family: Family) -> Metric:

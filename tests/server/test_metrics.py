@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import threading
 
@@ -13,7 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from jupyter_gpu_ext.gpu.metrics import families
 from jupyter_gpu_ext.gpu.models import State
+from jupyter_gpu_ext.gpu.sampler import Sampler
+from jupyter_gpu_ext.gpu.simulated import SimulatedBackend
 from jupyter_gpu_ext.server.metrics import _STARTED, GpuCollector, _metric
+from tests.gpu.conftest import Clock
 from tests.gpu.readings import CARD, status
 from tests.nvml.build import build
 from tests.nvml.control import Control
@@ -79,13 +83,27 @@ def test_the_kernels_are_asked_behind_the_scrapes_back(server, monkeypatch):
     assert b"secret name" not in server.request("GET", "/metrics").body
 
 
-def test_what_the_kernels_said_long_ago_is_not_told(server, monkeypatch):
-    wait_until(lambda: number(scrape(server), "kernels") is not None)
-    metrics = server.extension.metrics
-    monkeypatch.setattr(metrics, "_ask", lambda: None)
-    wait_until(metrics._asking.done)
-    monkeypatch.setattr(metrics, "_said_at", metrics._said_at - 301)
-    assert number(scrape(server), "kernels") is None
+async def test_what_the_kernels_said_long_ago_is_not_told():
+    clock = Clock()
+
+    class NoKernels:
+        async def report(self):
+            return []
+
+    def names():
+        return {one.name for one in collector.collect()}
+
+    collector = GpuCollector(Sampler(SimulatedBackend), NoKernels(), clock=clock)
+    collector.start()
+    try:
+        assert "jupyter_gpu_kernels" not in names()
+        await asyncio.sleep(0)
+        await collector._asking
+        assert "jupyter_gpu_kernels" in names()
+        clock.advance(301)
+        assert "jupyter_gpu_kernels" not in names()
+    finally:
+        collector.stop()
 
 
 def test_a_driver_that_fails_and_comes_back_is_a_state(driver, tmp_path):
