@@ -26,4 +26,22 @@ METRICS = Verb(
     needs_terminal=True,
 )
 
-VERBS = {"status": STATUS, "metrics": METRICS}
+TOP = Verb(
+    name="gpu top",
+    function="gpu.top.top",
+    summary="In a terminal: show each device and your own processes on it, again and again, until q.",
+    options=(
+        Option(
+            flag="--interval",
+            short="-n",
+            metavar="S",
+            help="seconds between two readings, 1 to 3600 (default 2)",
+            kind="number",
+            keyword="interval_seconds",
+        ),
+        Option(flag="--once", help="one picture only", kind="flag", keyword="once"),
+    ),
+    needs_terminal=True,
+)
+
+VERBS = {"status": STATUS, "top": TOP, "metrics": METRICS}

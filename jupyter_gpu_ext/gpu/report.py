@@ -39,10 +39,11 @@ def _rows(status: Status) -> Iterator[tuple[str, str, str]]:
     readings = {reading.uuid: reading for reading in status.now}
     for device in status.devices:
         reading = readings.get(device.uuid)
-        yield f"GPU {device.index} · {printable(device.name)}", _memory(device, reading), _busy(reading)
+        yield f"GPU {device.index} · {printable(device.name)}", memory_text(device, reading), _busy(reading)
 
 
-def _memory(device: Device, reading: DeviceSample | None) -> str:
+def memory_text(device: Device, reading: DeviceSample | None) -> str:
+    """Return how much of a device's memory is in use: '14.9 / 24.0 GB', or why that is not known."""
     total = format_bytes(device.memory_total_bytes) if device.memory_total_bytes is not None else ""
     used = reading.memory_used_bytes if reading else None
     if used is None:

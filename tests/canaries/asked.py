@@ -206,6 +206,10 @@ VALUES = {
 }  # fmt: skip
 
 
+# What a verb needs to come to an end.
+ENDS = {"gpu top": "--once"}
+
+
 def missing() -> list[str]:
     """Return a sentence for everything public that no sweep asks."""
     here = "tests/canaries/asked.py"
@@ -239,6 +243,6 @@ def calls(verb: Verb, name: str) -> list[str]:
     names = (*verb.positionals, *([verb.optional] if verb.optional else []))
     # What loses something loses a copy.
     words = [WORDS["dst" if verb.asks else word](name) for word in names]
-    plain = " ".join([verb.name, *words])
+    plain = " ".join([verb.name, *words, *([ENDS[verb.name]] if verb.name in ENDS else [])])
     options = [f"{plain} {option.flag} {VALUES.get(option.kind, 'cpu')}".rstrip() for option in verb.options]
     return [plain, *([verb.name] if verb.optional else []), *options]

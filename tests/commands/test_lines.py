@@ -114,6 +114,7 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
         ("load_blob a://x -o __name__", "'__name__'", "-o model"),
         ("gpu metrics", "gpu metrics needs a terminal", "Run `jupyter gpu metrics` there"),
         ("gpu metrics --serve 9400", "gpu metrics needs a terminal", "%gpu shows the numbers here"),
+        ("gpu top", "gpu top needs a terminal", "Run `jupyter gpu top` there"),
         ("gpu metrics --since 1", "no option --since", "gpu metrics --help"),
     ],
 )

@@ -69,6 +69,7 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["x = 1\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
         (["async with x: pass"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
         (["y = [a async for a in b]"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
+        (["1\n%gpu top"], "Cell 1, line 2", "gpu top needs a terminal", "jupyter gpu top"),
         (["ip = get_ipython()"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
         (["get_ipython().magic('ls')"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
         (["get_ipython().system(cmd)"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
