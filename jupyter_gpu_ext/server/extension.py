@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -12,11 +13,13 @@ from traitlets import Float
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
-from jupyter_gpu_ext.server import files, jobs, uploads
+from jupyter_gpu_ext.server import files, jobs, release, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.kernels import Kernels
+from jupyter_gpu_ext.server.peaks import Peaks
+from jupyter_gpu_ext.server.release import Releases
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
@@ -24,6 +27,8 @@ from jupyter_gpu_ext.storage.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jupyter_gpu_ext.gpu.models import Status
 
 PREFIX = "/jupyter-gpu-ext/api"
 
@@ -49,12 +54,15 @@ class GpuExtension(ExtensionApp):
         """Build the services and the routes over them."""
         server: Any = self.serverapp
         forbid_questions()
-        self.kernels = Kernels(server.kernel_manager, server.session_manager)
+        self.peaks = Peaks(Path(server.data_dir), server.root_dir)
+        self.kernels = Kernels(server.kernel_manager, server.session_manager, status=self._status, peaks=self.peaks)
+        releases = Releases(self.kernels, server.kernel_manager, server.session_manager)
         self.sampler = Sampler(
             lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
         )
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
+            *release.routes(releases),
             *connection_routes.routes(),
             *storage_routes.routes(),
             *files.routes(),
@@ -63,6 +71,9 @@ class GpuExtension(ExtensionApp):
             *tensor_routes.routes(),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
+
+    def _status(self) -> Status:
+        return self.sampler.status()
 
     def _held_bytes(self) -> Mapping[str, int]:
         return self.kernels.held_bytes
