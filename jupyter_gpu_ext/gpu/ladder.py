@@ -36,7 +36,7 @@ PRICES = {
     Rung.RESTART: "all variables of the notebook are lost",
     Rung.SHUTDOWN: "all variables are lost and the notebook has no kernel",
 }
-_TITLES = {Rung.RESTART: "restart the kernel"}
+_TITLES = {Rung.RESTART: "a restart of the kernel"}
 OWN = (Rung.CACHE, Rung.TRACEBACK, Rung.OUTPUTS)
 
 
@@ -73,8 +73,10 @@ class Released:
         return sum(one.size_bytes or 0 for one in self.steps)
 
     def __repr__(self) -> str:
-        parts = ", ".join(f"{one.rung} {format_bytes(one.size_bytes or 0)}" for one in self.steps)
-        return f"Freed {format_bytes(self.freed_bytes)} ({parts}).{_next_words(self.next)}"
+        gave = [f"{one.rung} {format_bytes(one.size_bytes)}" for one in self.steps if one.size_bytes]
+        said = f"Freed {format_bytes(self.freed_bytes)} ({', '.join(gave)})."
+        nothing = f"There was nothing to free in {' and '.join(one.rung for one in self.steps)}."
+        return (said if gave else nothing) + _next_words(self.next)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -188,7 +190,9 @@ _ACTS = {Rung.CACHE: _drop_nothing, Rung.TRACEBACK: _drop_traceback, Rung.OUTPUT
 
 
 def _last(namespace: Mapping[str, Any]) -> Step | None:
-    """Return the rung that remains: a new process, which gives all."""
+    """Return the rung that remains in a notebook: a new process, which gives all."""
+    if "get_ipython" not in namespace:
+        return None
     counted = _counted()
     held = sum(one.reserved_bytes for one in ACCELERATOR.in_use())
     held = held or _sum_of(one for one in storages.find(namespace).values() if counted(one))
@@ -199,4 +203,4 @@ def _next_words(step: Step | None) -> str:
     if step is None:
         return ""
     what = _TITLES.get(step.rung, f"`%gpu release {step.rung}`")
-    return f" Next: {what} frees {format_bytes(step.size_bytes or 0)}; {PRICES[step.rung]}."
+    return f" Next: {what} frees {format_bytes(step.size_bytes or 0)} ({PRICES[step.rung]})."
