@@ -142,7 +142,7 @@ class Status:
     simulated : bool
         The devices are made up.
     stale : bool
-        No sample for ten intervals.
+        The driver was asked more than five seconds ago and has not answered.
     interval_seconds : float
         Time between samples; 0 for a single reading.
     cursor : int
