@@ -14,7 +14,7 @@ from jupyter_gpu_ext.gpu.nvml import NvmlBackend
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.gpu.simulated import SimulatedBackend
 
-from .conftest import wait_until
+from .conftest import NVML_CODES, wait_until
 
 # So long that only being asked can explain a second sample.
 NEVER = 3600.0
@@ -204,6 +204,26 @@ def test_ok_broken_ok_without_a_restart(nvml):
     sampler.poll()
     status = sampler.status()
     assert (status.state, status.reason, status.cursor, len(status.devices)) == (State.OK, "", 2, 1)
+    sampler.stop()
+
+
+@pytest.mark.parametrize("symbol", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2"])
+def test_whatever_the_driver_refuses_the_next_poll_finds_it_well_again(nvml, symbol):
+    sampler = Sampler(open_backend)
+    for code in NVML_CODES:
+        # The next poll opens the driver anew.
+        nvml.fail("nvmlDeviceGetCount_v2", 999)
+        sampler.poll()
+        nvml.heal("nvmlDeviceGetCount_v2")
+        nvml.fail(symbol, code)
+        sampler.poll()
+        failed = sampler.status()
+        assert failed.state in {State.BROKEN, State.BLOCKED, State.NO_GPU}, code
+        assert failed.reason
+        assert failed.hint
+        nvml.heal(symbol)
+        sampler.poll()
+        assert (sampler.status().state, len(sampler.status().devices)) == (State.OK, 1), code
     sampler.stop()
 
 
