@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Float
+from traitlets import Bool, Float
 
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
@@ -28,6 +28,7 @@ from jupyter_gpu_ext.storage.uploads import Uploads
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jupyter_gpu_ext.gpu.backend import DeviceBackend
     from jupyter_gpu_ext.gpu.models import Status
 
 PREFIX = "/jupyter-gpu-ext/api"
@@ -50,6 +51,12 @@ class GpuExtension(ExtensionApp):
         config=True,
     )
 
+    pcie_throughput = Bool(
+        False,
+        help="Read what goes over each GPU's PCIe link, too. The driver watches it for 20 ms a direction and GPU.",
+        config=True,
+    )
+
     def initialize_handlers(self) -> None:
         """Build the services and the routes over them."""
         server: Any = self.serverapp
@@ -57,9 +64,7 @@ class GpuExtension(ExtensionApp):
         self.peaks = Peaks(Path(server.data_dir), server.root_dir)
         self.kernels = Kernels(server.kernel_manager, server.session_manager, status=self._status, peaks=self.peaks)
         releases = Releases(self.kernels, server.kernel_manager, server.session_manager)
-        self.sampler = Sampler(
-            lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
-        )
+        self.sampler = Sampler(self._open_backend, self.sample_interval_seconds, storage_rate=self.kernels.storage_rate)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *release.routes(releases),
@@ -71,6 +76,9 @@ class GpuExtension(ExtensionApp):
             *tensor_routes.routes(),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
+
+    def _open_backend(self) -> DeviceBackend:
+        return gpu.open_backend(held_bytes=self._held_bytes, pcie_throughput=self.pcie_throughput)
 
     def _status(self) -> Status:
         return self.sampler.status()

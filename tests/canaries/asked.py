@@ -78,6 +78,7 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/gpu/kernels/{kernel}/release", "post"): lambda ask: [
         ask("/gpu/kernels/{kernel}/release", "post", {"rung": rung}) for rung in ("cache", "restart", ask.name)
     ],
+    ("/gpu/history", "get"): lambda ask: ask("/gpu/history", "get"),
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
         ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})
