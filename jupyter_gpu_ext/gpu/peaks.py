@@ -8,7 +8,10 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NAME = "jupyter_gpu_peaks.json"
 # A run that has just begun says little: the one before counts as well.
@@ -67,13 +70,13 @@ def peak_of(file: Path, path: str) -> dict[str, int]:
     return most
 
 
-def write(file: Path, news: dict[str, Peak]) -> None:
-    """Add runs, by the notebook's path; the notebooks that were seen last are kept.
+def write(file: Path, news: Iterable[tuple[str, Peak]]) -> None:
+    """Add runs, each with the notebook's path, oldest first; the notebooks that were seen last are kept.
 
     The file is replaced as a whole: two servers that write at once lose an entry, never the file.
     """
     known = read(file)
-    for path, run in news.items():
+    for path, run in news:
         earlier = [one for one in known.get(path, ()) if one.run != run.run]
         known[path] = (run, *earlier)[:_RUNS]
     newest = sorted(known, key=lambda path: -known[path][0].time)[:_MOST_NOTEBOOKS]

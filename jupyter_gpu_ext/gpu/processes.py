@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.gpu.attribution import Machine, Process, named_by_driver, numbering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from jupyter_gpu_ext.gpu.models import Status
 
@@ -79,8 +79,11 @@ class Processes:
                 waiting += children.get(one.pid, [])
         return table
 
-    def _all(self) -> Iterator[int]:
-        return (int(name) for name in os.listdir(self._proc) if name.isdecimal())  # noqa: PTH208 -- names are enough
+    def _all(self) -> list[int]:
+        try:
+            return [int(name) for name in os.listdir(self._proc) if name.isdecimal()]  # noqa: PTH208 -- names are enough
+        except OSError:
+            return []
 
     def _read(self, pid: int) -> Process | None:
         try:

@@ -38,7 +38,7 @@ class Peaks:
         self._root = root
         self._most: dict[str, dict[str | None, int]] = {}
         self._noted: dict[str, tuple[str, dict[str, int]]] = {}
-        self._news: dict[str, Peak] = {}
+        self._news: dict[tuple[str, str], Peak] = {}
         self._saved_at = time.monotonic()
 
     def see(self, run: str, path: str, uses: tuple[Use, ...]) -> tuple[Use, ...]:
@@ -57,7 +57,7 @@ class Peaks:
         devices = {uuid: size for uuid, size in most.items() if uuid is not None and size}
         if devices and path.endswith(".ipynb") and self._noted.get(run) != (path, devices):
             self._noted[run] = (path, devices)
-            self._news[self._place(path)] = Peak(run=run, time=time.time(), devices=devices)
+            self._news[self._place(path), run] = Peak(run=run, time=time.time(), devices=devices)
         return tuple(replace(one, peak_bytes=most[one.uuid] or None) for one in uses)
 
     def keep(self, runs: Collection[str]) -> None:
@@ -81,7 +81,7 @@ class Peaks:
         self._saved_at = time.monotonic()
         try:
             if news:
-                peaks.write(self._file, news)
+                peaks.write(self._file, [(path, peak) for (path, _), peak in news.items()])
         except OSError as error:
             logger.warning("%s could not be written: %s", self._file.name, error.strerror)
 
