@@ -10,6 +10,20 @@ STATUS = Verb(
     summary="Show each device: memory in use, how busy it is, or why it cannot be read.",
 )
 
+WHO = Verb(
+    name="gpu who",
+    function="gpu.who",
+    summary="List this process's tensors by size, with the names that hold them.",
+)
+
+RELEASE = Verb(
+    name="gpu release",
+    function="gpu.release",
+    summary="Free torch's cache and what the last error holds; or RUNG: cache, traceback, outputs. Variables stay.",
+    optional="rung",
+    repeats=True,
+)
+
 METRICS = Verb(
     name="gpu metrics",
     function="gpu.exporter.metrics",
@@ -44,4 +58,4 @@ TOP = Verb(
     needs_terminal=True,
 )
 
-VERBS = {"status": STATUS, "top": TOP, "metrics": METRICS}
+VERBS = {"status": STATUS, "who": WHO, "release": RELEASE, "top": TOP, "metrics": METRICS}

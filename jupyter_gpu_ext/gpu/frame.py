@@ -129,7 +129,9 @@ def _device(device: Device, reading: DeviceSample | None, own: Own, columns: int
 
 def _title(device: Device, reading: DeviceSample | None, columns: int) -> Line:
     name = printable(device.name)
-    left = Span(f"GPU {device.index} · {name}" if device.slice_of is None else f"└ {name}", "bold")
+    left = Span(
+        f"GPU {device.index} · {name}" if device.slice_of is None else f"└ slice {device.index} · {name}", "bold"
+    )
     return _apart((left,), tuple(_sensors(reading)) if reading else (), columns)
 
 
@@ -144,7 +146,7 @@ def _sensors(reading: DeviceSample) -> Iterator[Span]:
 
 def _memory(device: Device, reading: DeviceSample | None, columns: int) -> Line:
     used, total = reading.memory_used_bytes if reading else None, device.memory_total_bytes
-    text = memory_text(device, reading).removeprefix("memory ")
+    text = memory_text(device, reading).removeprefix("memory ").removesuffix(" of the system")
     if used is None or not total:
         return _labelled("memory", Span(text, "dim"))
     ratio = used / total
@@ -162,7 +164,7 @@ def _busy(reading: DeviceSample | None, columns: int) -> Line:
 
 def _alarms(reading: DeviceSample) -> Iterator[Line]:
     if reading.throttled_by:
-        yield (Span(f"slowed by {printable(', '.join(reading.throttled_by))}", "warn"),)
+        yield (Span(f"throttled: {printable(', '.join(reading.throttled_by))}", "warn"),)
     if reading.ecc_uncorrected_count:
         yield (Span(format_count(reading.ecc_uncorrected_count, "uncorrected memory error"), "bad"),)
     if reading.needs_reset:

@@ -105,7 +105,11 @@ _READINGS = (
 )
 
 
-def families(status: Status, kernels: Sequence[Mapping[str, Any]] | None = None) -> tuple[Family, ...]:
+def families(
+    status: Status,
+    kernels: Sequence[Mapping[str, Any]] | None = None,
+    storage_bytes_per_second: float | None = None,
+) -> tuple[Family, ...]:
     """Return what can be said of the GPUs now, a family a name; those without a series are left out.
 
     Parameters
@@ -115,16 +119,18 @@ def families(status: Status, kernels: Sequence[Mapping[str, Any]] | None = None)
     kernels : sequence of mappings or None
         The rows of a server's kernels (`KernelUse` of the HTTP contract); None: not known. Neither a notebook's path
         nor a person's name becomes a label.
+    storage_bytes_per_second : float or None
+        What these notebooks receive from storage.
     """
     # A second series under the same labels would spoil the whole scrape.
     devices = list({printable(device.uuid): device for device in status.devices}.values())
     found = [*_of_machine(status), *_of_devices(devices)]
     if not status.stale:
         found += _of_readings(devices, {reading.uuid: reading for reading in status.now})
-        rates = [sample.storage_bytes_per_second for sample in status.samples[-1:]]
-        found.append(_of_storage(rates[0] if rates else None))
     if kernels is not None:
         found += _of_kernels(devices, kernels)
+    received = _series({}, storage_bytes_per_second)
+    found.append(_family("storage_received_bytes_per_second", "What the notebooks receive from storage.", received))
     return tuple(family for family in found if family.series)
 
 
@@ -165,14 +171,6 @@ def _of_readings(devices: Sequence[Device], readings: Mapping[str, DeviceSample]
         yield _family(one.name, one.help, series)
     throttled = [each for labels, reading in read for each in _throttled(labels, reading.throttled_by)]
     yield _family("throttled", "1 for each reason that slows the clocks now.", throttled)
-
-
-def _of_storage(rate: float | None) -> Family:
-    return _family(
-        "storage_received_bytes_per_second",
-        "Bytes a second that the notebooks receive from storage.",
-        _series({}, rate),
-    )
 
 
 def _of_kernels(devices: Sequence[Device], kernels: Sequence[Mapping[str, Any]]) -> Iterator[Family]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from jupyter_gpu_ext.gpu.attribution import numbering
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -24,14 +26,13 @@ class OwnProcess:
 
 
 def own_processes(processes: Sequence[ProcessMemory] | None) -> tuple[OwnProcess, ...]:
-    """Return those that the caller started, those that hold most first.
-
-    In a container the driver may count as the host does. One number that nobody has here gives it away, and then none
-    of the numbers says anything here.
-    """
-    if not processes or not all(_is_here(one.pid) for one in processes):
+    """Return those that the caller started, those that hold most first; none where the driver counts otherwise."""
+    # 0 is how some drivers write a process of another container.
+    named = [one for one in processes or () if one.pid > 0]
+    numbers = {one.pid for one in named}
+    if numbering(numbers, {pid for pid in numbers if _is_here(pid)}, is_host=False) is None:
         return ()
-    return tuple(sorted(_mine(processes), key=lambda one: -(one.memory_bytes or 0)))
+    return tuple(sorted(_mine(named), key=lambda one: -(one.memory_bytes or 0)))
 
 
 def _mine(processes: Sequence[ProcessMemory]) -> Iterator[OwnProcess]:

@@ -44,6 +44,7 @@ class GpuCollector(Collector):
         self._kernels = kernels
         self._clock = clock
         self._rows: Sequence[dict[str, Any]] = ()
+        self._rate: float | None = None
         self._said_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,7 +73,8 @@ class GpuCollector(Collector):
             return
         self._loop.call_soon_threadsafe(self._ask)
         is_fresh = self._clock() - self._said_at <= _REPORT_SECONDS
-        yield from map(_metric, families(self._sampler.peek(), self._rows if is_fresh else None))
+        said = (self._rows, self._rate) if is_fresh else ()
+        yield from map(_metric, families(self._sampler.peek(), *said))
 
     def _ask(self) -> None:
         if self._asking is None or self._asking.done():
@@ -80,6 +82,8 @@ class GpuCollector(Collector):
 
     async def _hear(self) -> None:
         self._rows = await self._kernels.report()
+        # A kernel counts from one question to the next: where nobody looks, from scrape to scrape.
+        self._rate = self._kernels.storage_rate()
         self._said_at = self._clock()
 
 

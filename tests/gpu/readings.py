@@ -40,11 +40,11 @@ def reading(**changes) -> DeviceSample:
     return DeviceSample(**{**everything, **changes})
 
 
-def status(*, storage_bytes_per_second: float | None = 1.9e9, **changes) -> Status:
+def status(**changes) -> Status:
     """A card of which everything is known, and a slice of it of which only the memory is."""
     part = device(index=1, uuid=SLICE, name='MIG "1g.5gb"', memory_total_bytes=5 * 10**9, slice_of=CARD)
     now = (reading(), DeviceSample(uuid=SLICE, memory_used_bytes=5 * 10**8, utilization_ratio=None))
-    sample = Sample(cursor=7, time=1.0, devices=now, storage_bytes_per_second=storage_bytes_per_second)
+    sample = Sample(cursor=7, time=1.0, devices=now)
     whole = {"state": State.OK, "devices": (device(), part), "now": now, "samples": (sample,), "cursor": 7}
     return Status(**{**whole, **changes})
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from jupyter_gpu_ext.gpu.metrics import REASONS, exposition, families
-from jupyter_gpu_ext.gpu.models import METRICS, Device, DeviceSample, Sample, State, Status
+from jupyter_gpu_ext.gpu.metrics import REASONS, _reason, exposition, families
+from jupyter_gpu_ext.gpu.models import METRICS, Device, DeviceSample, State, Status
+from jupyter_gpu_ext.gpu.nvml_readings import _THROTTLES
 
 from .readings import CARD, SLICE, device, kernel, reading, status
 
@@ -21,8 +22,8 @@ GOLDEN = Path(__file__).with_name("golden") / "metrics.prom"
 KERNELS = [kernel((CARD, 9_400_000_000), (None, 5)), kernel((SLICE, 10**8)), kernel()]
 
 
-def text(shown: Status, kernels=None) -> str:
-    return exposition(families(shown, kernels))
+def text(shown: Status, kernels=None, storage=None) -> str:
+    return exposition(families(shown, kernels, storage))
 
 
 def parsed(exposed: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -38,13 +39,13 @@ def number(exposed: str, name: str, **labels: str) -> float | None:
 
 
 def test_the_text_is_as_it_was():
-    assert text(status(), KERNELS) == GOLDEN.read_text()
+    assert text(status(), KERNELS, 1.9e9) == GOLDEN.read_text()
 
 
 def test_promtool_finds_nothing_to_criticise():
     promtool = shutil.which("promtool")
     assert promtool, "promtool is missing: Debian's package prometheus has it"
-    shown = text(status(), KERNELS)
+    shown = text(status(), KERNELS, 1.9e9)
     done = subprocess.run([promtool, "check", "metrics"], input=shown, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -68,7 +69,7 @@ def test_what_is_not_reported_has_no_series_and_takes_no_other_along(name):
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_not_told(wrong):
     assert number(text(status(now=(reading(power_watts=wrong),))), "power_watts", uuid=CARD, index="0") is None
-    assert number(text(status(storage_bytes_per_second=wrong)), "storage_received_bytes_per_second") is None
+    assert number(text(status(), storage=wrong), "storage_received_bytes_per_second") is None
 
 
 def test_labels_are_few_and_name_nobody():
@@ -90,7 +91,6 @@ def test_old_numbers_are_not_told_as_those_of_now():
     assert number(exposed, "stale") == 1
     assert number(exposed, "memory_total_bytes", uuid=CARD, index="0") == 40_000_000_000
     assert "memory_used" not in exposed
-    assert "storage" not in exposed
 
 
 def test_numbers_that_are_made_up_say_so():
@@ -117,6 +117,14 @@ def test_the_reasons_of_slow_clocks_are_a_closed_set(words, reason):
     exposed = text(status(now=(reading(throttled_by=(words,)),)))
     found = {one: number(exposed, "throttled", uuid=CARD, index="0", reason=one) for one in REASONS}
     assert found == {one: float(one == reason) for one in REASONS}
+
+
+def test_what_nvml_knows_by_name_has_a_reason_of_its_own():
+    exposed = text(status(now=(reading(throttled_by=tuple(_THROTTLES.values())),)))
+    found = {one: number(exposed, "throttled", uuid=CARD, index="0", reason=one) for one in REASONS}
+    assert found == dict.fromkeys(REASONS, 1)
+    unnamed = [words for words in _THROTTLES.values() if _reason(words) == "other"]
+    assert unnamed == ["board limit", "reliability"]
 
 
 def test_nothing_slows_is_a_zero_and_not_known_is_none():
@@ -182,16 +190,16 @@ STATUSES = st.builds(
     simulated=st.booleans(),
     devices=st.lists(DEVICES, max_size=4).map(tuple),
     now=st.lists(READINGS, max_size=4).map(tuple),
-    samples=st.lists(
-        st.builds(Sample, cursor=st.just(1), time=st.just(1.0), devices=st.just(()), storage_bytes_per_second=NUMBERS),
-        max_size=2,
-    ).map(tuple),
 )
 
 
-@given(STATUSES, st.none() | st.lists(st.lists(st.tuples(st.text(max_size=3), NUMBERS)).map(lambda one: kernel(*one))))
-def test_whatever_is_known_is_text_that_prometheus_reads(shown, kernels):
-    exposed = text(shown, kernels)
+@given(
+    STATUSES,
+    st.none() | st.lists(st.lists(st.tuples(st.text(max_size=3), NUMBERS)).map(lambda one: kernel(*one))),
+    NUMBERS,
+)
+def test_whatever_is_known_is_text_that_prometheus_reads(shown, kernels, storage):
+    exposed = text(shown, kernels, storage)
     exposed.encode()
     numbers = parsed(exposed)
     assert numbers["jupyter_gpu_state", (("state", shown.state.value),)] == 1

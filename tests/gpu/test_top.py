@@ -42,7 +42,8 @@ def test_a_picture_fills_the_width_and_no_more(shown):
     lines = shown.lines
     assert re.fullmatch(r"jupyter gpu top  \d\d:\d\d:\d\d {33,}every 2 s · q leaves", lines[0])
     assert lines[1] == "Simulated GPUs: the numbers are made up."
-    assert lines[3] == "GPU 0 · Simulated L4 24 GB"
+    assert re.fullmatch(r"GPU 0 · Simulated L4 24 GB {20,}\d+ °C · \d+ / 72 W", lines[3])
+    assert len(lines[3]) == 80
     assert re.fullmatch(r"memory [█▏▎▍▌▋▊▉░]{55}  400 MB / 24\.0 GB", lines[4])
     assert re.fullmatch(r"busy   [█▏▎▍▌▋▊▉░]{55} {13,}\d+ %", lines[5])
     assert all(len(line) <= 80 for line in lines)
