@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
@@ -71,7 +72,9 @@ class GpuCollector(Collector):
         """Return what is known now; on any thread, microseconds."""
         if _STARTED[-1:] != [self] or self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._ask)
+        # A server that was not stopped in order has no loop any more.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ask)
         is_fresh = self._clock() - self._said_at <= _REPORT_SECONDS
         said = (self._rows, self._rate) if is_fresh else ()
         yield from map(_metric, families(self._sampler.peek(), *said))

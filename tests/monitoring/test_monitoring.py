@@ -18,6 +18,7 @@ from tests.gpu.readings import kernel, status
 
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
 ALERTS, DASHBOARD = FOLDER / "alerts.yaml", FOLDER / "dashboard.json"
+GUIDE = FOLDER.with_name("guide") / "gpu.md"
 SERIES = Path(__file__).with_name("alerts.test.yaml")
 
 EMITTED = families(status(), [kernel()], 1.9e9)
@@ -78,6 +79,14 @@ def test_prometheus_reads_the_rules():
     done = promtool("check", "rules", ALERTS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(RULES)} rules found" in done.stdout
+
+
+def test_prometheus_reads_the_configuration_in_the_guide(tmp_path):
+    (block,) = re.findall(r"```yaml\n# prometheus\.yml\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "prometheus.yml"
+    file.write_text(block)
+    done = promtool("check", "config", "--syntax-only", file)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_series_raise_the_alerts_that_they_must():

@@ -111,6 +111,20 @@ async def test_what_the_kernels_said_long_ago_is_not_told():
         collector.stop()
 
 
+def test_a_server_that_left_without_a_word_spoils_no_scrape(server):
+    collector = GpuCollector(Sampler(SimulatedBackend), server.extension.kernels)
+
+    async def start():
+        collector.start()
+
+    asyncio.run(start())
+    try:
+        assert state_of(server) == "starting"
+    finally:
+        collector.stop()
+    wait_until(lambda: state_of(server) == "ok")
+
+
 def test_a_driver_that_fails_and_comes_back_is_a_state(driver, tmp_path):
     with running(tmp_path / "server") as server:
         sampler = server.extension.sampler
