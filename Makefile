@@ -33,6 +33,7 @@ test: test-python test-frontend test-ui ## everything but the full counts, on re
 test-python: .venv/.develop tests/node_modules/.stamp
 	@tools/need gcc:gcc
 	@tools/need g++:g++
+	@tools/need promtool:prometheus
 	$(PYTEST) -m "not prove" --ignore=tests/ui $(TOGETHER)
 
 test-frontend: labextension/node_modules/.stamp
@@ -45,6 +46,7 @@ test-ui: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/p
 prove: .venv/.develop tests/node_modules/.stamp ## the full counts, up to an hour
 	@tools/need gcc:gcc
 	@tools/need g++:g++
+	@tools/need promtool:prometheus
 	$(NODE_PATH_ENV) $(PYTEST) -m "prove or not prove" --ignore=tests/ui --timeout 3600 $(TOGETHER)
 
 check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls between rooms, authentication

@@ -7,7 +7,8 @@ import json
 import operator
 import os
 import sys
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.commands import lines
@@ -19,6 +20,7 @@ from jupyter_gpu_ext.storage.rm import question
 from jupyter_gpu_ext.text import format_bytes, redact
 
 if TYPE_CHECKING:
+    from jupyter_gpu_ext.commands.grammar import Verb
     from jupyter_gpu_ext.storage.progress import Progress
 
 
@@ -47,9 +49,11 @@ def main(family: str, arguments: list[str]) -> int:
         0, 1 when the verb failed, 2 when the line is wrong.
     """
     try:
-        print(_run(family, arguments), flush=True)
+        said = _run(family, arguments)
+        if said is not None:
+            print(said, flush=True)
     except lines.HelpRequest as request:
-        print(f"{request.text}\n\nOption of every verb: --json")
+        print(request.text + ("\n\nOption of every verb: --json, where it has a result" if request.has_json else ""))
     except GpuExtError as error:
         print(redact(str(error)), file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -65,7 +69,7 @@ def main(family: str, arguments: list[str]) -> int:
     return 0
 
 
-def _run(family: str, arguments: list[str]) -> str:
+def _run(family: str, arguments: list[str]) -> str | None:
     as_json = "--json" in arguments
     if any(links.has_secret(argument) for argument in arguments):
         raise UsageError(
@@ -81,6 +85,8 @@ def _run(family: str, arguments: list[str]) -> str:
         )
     spec = lines.read(verb, rest)
     positional, keywords = spec.resolve(ast.literal_eval)
+    if verb.needs_terminal:
+        return _in_terminal(verb, keywords, as_json=as_json)
     if verb.asks and not spec.agreed:
         ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
         if not agreed(question(*positional, **keywords), ask):
@@ -89,6 +95,14 @@ def _run(family: str, arguments: list[str]) -> str:
         keywords["report"] = _show
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
     return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+
+
+def _in_terminal(verb: Verb, keywords: dict[str, Any], *, as_json: bool) -> str | None:
+    if as_json:
+        raise UsageError(f"{verb.name} has no --json.", hint="`jupyter gpu status --json` gives the numbers as data.")
+    module, _, name = verb.function.rpartition(".")
+    said: str | None = getattr(import_module(f"jupyter_gpu_ext.{module}"), name)(**keywords)
+    return said
 
 
 class _DeclinedError(Exception):

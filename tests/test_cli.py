@@ -65,12 +65,23 @@ def run(capsys, family, *arguments):
         ("gpu", [], "Simulated L4"),
         ("gpu", ["status"], "Simulated L4"),
         ("gpu", ["--help"], "gpu status"),
+        ("gpu", ["--help"], "--json, where it has a result"),
+        ("gpu", ["metrics"], "jupyter_gpu_memory_used_bytes{"),
+        ("gpu", ["metrics", "--help"], "--serve [HOST:]PORT"),
+        ("gpu", ["top", "--once"], "jupyter gpu top"),
     ],
 )
 def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
     code, out, err = run(capsys, family, *arguments)
     assert (code, err) == (0, "")
     assert shown in out
+
+
+@pytest.mark.parametrize("verb", ["top", "metrics"])
+def test_what_gives_no_data_offers_none(capsys, verb):
+    assert "--json" not in run(capsys, "gpu", verb, "--help")[1]
+    code, _, err = run(capsys, "gpu", verb, "--json")
+    assert (code, "`jupyter gpu status --json`" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

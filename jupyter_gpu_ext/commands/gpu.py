@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_gpu_ext.commands.grammar import Verb
+from jupyter_gpu_ext.commands.grammar import Option, Verb
 
 STATUS = Verb(
     name="gpu status",
@@ -10,4 +10,52 @@ STATUS = Verb(
     summary="Show each device: memory in use, how busy it is, or why it cannot be read.",
 )
 
-VERBS = {"status": STATUS}
+WHO = Verb(
+    name="gpu who",
+    function="gpu.who",
+    summary="List this process's tensors by size, with the names that hold them.",
+)
+
+RELEASE = Verb(
+    name="gpu release",
+    function="gpu.release",
+    summary="Free torch's cache and what the last error holds; or RUNG: cache, traceback, outputs. Variables stay.",
+    optional="rung",
+    repeats=True,
+)
+
+METRICS = Verb(
+    name="gpu metrics",
+    function="gpu.exporter.metrics",
+    summary="In a terminal: print the numbers for Prometheus, put them into a file, or serve them.",
+    options=(
+        Option(flag="--output", short="-o", metavar="FILE", help="replace FILE.prom in one step", keyword="output"),
+        Option(
+            flag="--serve",
+            metavar="[HOST:]PORT",
+            help="answer GET /metrics until Ctrl-C; without HOST to this machine alone",
+            keyword="serve",
+        ),
+    ),
+    needs_terminal=True,
+)
+
+TOP = Verb(
+    name="gpu top",
+    function="gpu.top.top",
+    summary="In a terminal: show each device and your own processes on it, again and again, until q.",
+    options=(
+        Option(
+            flag="--interval",
+            short="-n",
+            metavar="S",
+            help="seconds between two readings, 1 to 3600 (default 2)",
+            kind="number",
+            keyword="interval_seconds",
+        ),
+        Option(flag="--once", help="one picture only", kind="flag", keyword="once"),
+    ),
+    needs_terminal=True,
+)
+
+VERBS = {"status": STATUS, "who": WHO, "release": RELEASE, "top": TOP, "metrics": METRICS}

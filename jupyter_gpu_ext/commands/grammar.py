@@ -62,7 +62,7 @@ class Verb:
     positionals : tuple of str
         Names of the words that must follow, shown in capitals.
     optional : str
-        The name of one more word that may follow.
+        The name of one more word that may follow, or with `repeats` of any number.
     binds : bool
         The result is bound to a name, not shown.
     reports : bool
@@ -71,6 +71,8 @@ class Verb:
         Something is lost: a person is asked first, unless the line says so already.
     takes_value : bool
         The first word is a value of the notebook: its name or another expression, not text.
+    needs_terminal : bool
+        Only a terminal has it; `function` is then the place of what does it, public or not.
     always : mapping of str to str
         Arguments that the call has where the line does not say otherwise.
     """
@@ -80,16 +82,19 @@ class Verb:
     summary: str
     positionals: tuple[str, ...] = ()
     optional: str = ""
+    repeats: bool = False
     options: tuple[Option, ...] = ()
     binds: bool = False
     reports: bool = False
     asks: bool = False
     takes_value: bool = False
+    needs_terminal: bool = False
     always: Mapping[str, str] = field(default_factory=dict)
 
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
         words = [name.upper() for name in self.positionals] + ([f"[{self.optional.upper()}]"] if self.optional else [])
+        words += ["…"] if self.repeats else []
         lines = [
             " ".join([f"{prefix}{self.name}", *words, *(["[OPTIONS]"] if self.options else [])]),
             "",
@@ -293,7 +298,7 @@ class _Parser:
         if len(self.arguments) < needed:
             missing = self.verb.positionals[len(self.arguments)].upper()
             raise UsageError(f"{self.verb.name} needs {missing}.", hint=f"See {self.verb.name} --help.")
-        if len(self.arguments) > needed + bool(self.verb.optional):
+        if len(self.arguments) > needed + bool(self.verb.optional) and not self.verb.repeats:
             extra = self.arguments[needed + bool(self.verb.optional)].shown()
             raise UsageError(
                 f"{self.verb.name} does not know what to do with {extra}.",

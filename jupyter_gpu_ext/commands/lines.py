@@ -38,7 +38,12 @@ def parse_magic(magic: str, line: str) -> Spec:
     family, *given = _MAGICS[magic]
     words = tokenize(line)
     verb, rest = choose(family, given, words)
-    return read(verb, rest)
+    spec = read(verb, rest)
+    if verb.needs_terminal:
+        raise UsageError(
+            f"{verb.name} needs a terminal.", hint=f"Run `jupyter {verb.name}` there; %gpu shows the numbers here."
+        )
+    return spec
 
 
 def choose(family: str, given: Sequence[str], words: Sequence[Word]) -> tuple[Verb, list[Word]]:
@@ -73,7 +78,7 @@ def read(verb: Verb, words: Sequence[Word]) -> Spec:
     """Parse `words` for `verb`, unless they ask for help."""
     options = takewhile(lambda one: one.literal != "--", words)
     if any(one.literal in ("--help", "-h") for one in options):
-        raise HelpRequest(verb.usage())
+        raise HelpRequest(verb.usage(), has_json=not verb.needs_terminal)
     return parse(verb, words)
 
 
@@ -89,8 +94,9 @@ def _table(family: str, verbs: Mapping[str, Verb]) -> str:
 
 
 class HelpRequest(Exception):  # noqa: N818 -- not an error: it carries the text that was asked for
-    """The line asks for help; `text` is the answer."""
+    """The line asks for help; `text` is the answer, `has_json` whether the verbs in it give plain data."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, has_json: bool = True) -> None:
         super().__init__(text)
         self.text = text
+        self.has_json = has_json

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Float
+from traitlets import Bool, Float
 
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
-from jupyter_gpu_ext.server import files, jobs, uploads
+from jupyter_gpu_ext.server import files, jobs, release, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.kernels import Kernels
+from jupyter_gpu_ext.server.metrics import GpuCollector
+from jupyter_gpu_ext.server.peaks import Peaks
+from jupyter_gpu_ext.server.release import Releases
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
@@ -24,6 +28,9 @@ from jupyter_gpu_ext.storage.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jupyter_gpu_ext.gpu.backend import DeviceBackend
+    from jupyter_gpu_ext.gpu.models import Status
 
 PREFIX = "/jupyter-gpu-ext/api"
 
@@ -45,16 +52,24 @@ class GpuExtension(ExtensionApp):
         config=True,
     )
 
+    pcie_throughput = Bool(
+        False,
+        help="Read what goes over each GPU's PCIe link, too. The driver watches it for 20 ms a direction and GPU.",
+        config=True,
+    )
+
     def initialize_handlers(self) -> None:
         """Build the services and the routes over them."""
         server: Any = self.serverapp
         forbid_questions()
-        self.kernels = Kernels(server.kernel_manager, server.session_manager)
-        self.sampler = Sampler(
-            lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
-        )
+        self.peaks = Peaks(Path(server.data_dir), server.root_dir)
+        self.kernels = Kernels(server.kernel_manager, server.session_manager, status=self._status, peaks=self.peaks)
+        releases = Releases(self.kernels, server.kernel_manager, server.session_manager)
+        self.sampler = Sampler(self._open_backend, self.sample_interval_seconds, storage_rate=self.kernels.storage_rate)
+        self.metrics = GpuCollector(self.sampler, self.kernels)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
+            *release.routes(releases),
             *connection_routes.routes(),
             *storage_routes.routes(),
             *files.routes(),
@@ -63,6 +78,12 @@ class GpuExtension(ExtensionApp):
             *tensor_routes.routes(),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
+
+    def _open_backend(self) -> DeviceBackend:
+        return gpu.open_backend(held_bytes=self._held_bytes, pcie_throughput=self.pcie_throughput)
+
+    def _status(self) -> Status:
+        return self.sampler.status()
 
     def _held_bytes(self) -> Mapping[str, int]:
         return self.kernels.held_bytes
@@ -73,9 +94,11 @@ class GpuExtension(ExtensionApp):
         gc.collect()
         gc.freeze()
         self.sampler.start()
+        self.metrics.start()
 
     async def stop_extension(self) -> None:
         """Stop the thread, close the channels and the storage connections."""
+        self.metrics.stop()
         self.sampler.stop()
         self.kernels.close()
         close_all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
@@ -38,6 +40,26 @@ class StatusHandler(Handler):
         return bool(await ensure_async(asked))
 
 
+class HistoryHandler(Handler):
+    """GET the last 24 hours, a value a minute."""
+
+    def initialize(self, sampler: Sampler) -> None:
+        """Take the service of the composition root."""
+        self._sampler = sampler
+
+    @authenticated
+    @authorized("read", resource="gpu")
+    async def get(self) -> None:
+        """Answer from what is known; no driver is asked."""
+        # Of eight devices it is half a megabyte of numbers: longer than the event loop should stand still.
+        text = await asyncio.to_thread(lambda: json.dumps(self._sampler.history(), allow_nan=False))
+        self.set_header("Cache-Control", "no-store")
+        self.finish(text)
+
+
 def routes(sampler: Sampler, kernels: Kernels) -> list[tuple[str, type[Handler], dict[str, Any]]]:
     """Return the routes below the API's prefix."""
-    return [("gpu/status", StatusHandler, {"sampler": sampler, "kernels": kernels})]
+    return [
+        ("gpu/status", StatusHandler, {"sampler": sampler, "kernels": kernels}),
+        ("gpu/history", HistoryHandler, {"sampler": sampler}),
+    ]

@@ -74,6 +74,11 @@ def _each(path: str) -> Callable[[Asker], None]:
 
 ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/gpu/status", "get"): lambda ask: ask("/gpu/status", "get"),
+    ("/gpu/kernels/{kernel}/release", "get"): lambda ask: ask("/gpu/kernels/{kernel}/release", "get"),
+    ("/gpu/kernels/{kernel}/release", "post"): lambda ask: [
+        ask("/gpu/kernels/{kernel}/release", "post", {"rung": rung}) for rung in ("cache", "restart", ask.name)
+    ],
+    ("/gpu/history", "get"): lambda ask: ask("/gpu/history", "get"),
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
         ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})
@@ -166,6 +171,12 @@ def _filled(name: str) -> Iterator[object]:
     yield jg.load_into(torch.nn.Linear(3, 4), f"{name}://{FILE}", strict=False)
 
 
+def _measured(name: str) -> Iterator[object]:
+    with jg.measure() as took:
+        yield from _load(name)
+    yield took
+
+
 def _checkpointed(name: str) -> Iterator[object]:
     with jg.Checkpointer(f"{name}://steps/") as kept:
         yield kept
@@ -181,11 +192,12 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
-    "gpu": lambda _: [jg.gpu.status()],
+    "gpu": lambda _: [jg.gpu.status(), jg.gpu.who(), jg.gpu.release("cache")],
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,
     "load_into": _filled,
     "ls": lambda name: (jg.ls(*url) for url in ((), (f"{name}://",), (f"{name}://a/",))),
+    "measure": _measured,
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
     "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
@@ -199,11 +211,16 @@ WORDS: dict[str, Callable[[str], str]] = {
     "src": lambda name: f"{name}://{FILE}",
     "dst": lambda name: f"{name}://copied",
     "name": lambda _: "tensors",
+    "rung": lambda _: "cache",
 }
 VALUES = {
     "number": "1", "many": "'*'", "output": "bound", "into": "model",
     **dict.fromkeys(("flag", "off", "consent", "replace", "instead"), ""),
 }  # fmt: skip
+
+
+# What a verb needs to come to an end.
+ENDS = {"gpu top": "--once"}
 
 
 def missing() -> list[str]:
@@ -239,6 +256,6 @@ def calls(verb: Verb, name: str) -> list[str]:
     names = (*verb.positionals, *([verb.optional] if verb.optional else []))
     # What loses something loses a copy.
     words = [WORDS["dst" if verb.asks else word](name) for word in names]
-    plain = " ".join([verb.name, *words])
+    plain = " ".join([verb.name, *words, *([ENDS[verb.name]] if verb.name in ENDS else [])])
     options = [f"{plain} {option.flag} {VALUES.get(option.kind, 'cpu')}".rstrip() for option in verb.options]
     return [plain, *([verb.name] if verb.optional else []), *options]

@@ -25,6 +25,9 @@ from jupyter_gpu_ext.errors import UsageError
         ("blob rm -y a://x/ -r", 'print(jg.rm("a://x/", recursive=True))'),
         ("gpu", "print(jg.gpu.status())"),
         ("gpu status", "print(jg.gpu.status())"),
+        ("gpu who", "print(jg.gpu.who())"),
+        ("gpu release", "print(jg.gpu.release())"),
+        ("gpu release cache {n} $i", 'print(jg.gpu.release("cache", n, i))'),
         ("load_blob weights://x.pt", 'x = jg.load("weights://x.pt")'),
         ("blob load weights://x.pt -o m", 'm = jg.load("weights://x.pt")'),
         ("load_blob {url} -om --device={d}", "m = jg.load(url, device=d)"),
@@ -112,6 +115,10 @@ def test_a_line_has_one_source(line: str, source: str) -> None:
         ("save_blob d['k'] a://x.pt", "name of a variable first", "in braces"),
         ("save_blob x=1 a://x.pt", "name of a variable first", "%save_blob state"),
         ("load_blob a://x -o __name__", "'__name__'", "-o model"),
+        ("gpu metrics", "gpu metrics needs a terminal", "Run `jupyter gpu metrics` there"),
+        ("gpu metrics --serve 9400", "gpu metrics needs a terminal", "%gpu shows the numbers here"),
+        ("gpu top", "gpu top needs a terminal", "Run `jupyter gpu top` there"),
+        ("gpu metrics --since 1", "no option --since", "gpu metrics --help"),
     ],
 )
 def test_a_wrong_line_says_what_to_do(line: str, message: str, hint: str) -> None:

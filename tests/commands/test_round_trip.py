@@ -68,7 +68,8 @@ def _is_help(value: Any) -> bool:
 def lines(draw: st.DrawFn) -> tuple[str, str, tuple[str, list[Any], dict[str, Any]]]:
     """Return a family, a line, and the call that it means."""
     family = draw(st.sampled_from(sorted(FAMILIES)))
-    name, verb = draw(st.sampled_from(sorted(FAMILIES[family].items())))
+    verbs = {name: verb for name, verb in FAMILIES[family].items() if not verb.needs_terminal}
+    name, verb = draw(st.sampled_from(sorted(verbs.items())))
     typed, options = [name], dict[str, Any]()
     for option in verb.options:
         if option.kind == "output" or not draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""Writes the control file of the fake driver library; its grammar stands in fake_nvml.c."""
+"""Writes the control file of the fake driver library; its grammar stands in fake_control.c."""
 
 from __future__ import annotations
 
