@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_gpu_ext.commands.grammar import Verb
+from jupyter_gpu_ext.commands.grammar import Option, Verb
 
 STATUS = Verb(
     name="gpu status",
@@ -10,4 +10,18 @@ STATUS = Verb(
     summary="Show each device: memory in use, how busy it is, or why it cannot be read.",
 )
 
-VERBS = {"status": STATUS}
+DOCTOR = Verb(
+    name="gpu doctor",
+    function="gpu.doctor",
+    summary="Check driver, container, torch and GPU, and say what to do. In a shell: 0 well, 1 warnings, 2 errors.",
+    options=(
+        Option(
+            flag="--preflight",
+            kind="flag",
+            keyword="preflight",
+            help="the part that a job can start with",
+        ),
+    ),
+)
+
+VERBS = {"status": STATUS, "doctor": DOCTOR}

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.api import open_backend as open_backend
     from jupyter_gpu_ext.gpu.api import status as status
+    from jupyter_gpu_ext.gpu.checkup import doctor as doctor
 
-__all__ = ["open_backend", "status"]
+_HOMES = {
+    "doctor": "jupyter_gpu_ext.gpu.checkup",
+    "open_backend": "jupyter_gpu_ext.gpu.api",
+    "status": "jupyter_gpu_ext.gpu.api",
+}
+
+__all__ = ["doctor", "open_backend", "status"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'jupyter_gpu_ext.gpu' has no attribute {name!r}")
-    return getattr(import_module("jupyter_gpu_ext.gpu.api"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

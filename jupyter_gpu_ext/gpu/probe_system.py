@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext import __version__
+from jupyter_gpu_ext._version import __version__
 from jupyter_gpu_ext.gpu.child import Say, tell
 from jupyter_gpu_ext.gpu.facts import Shadow
 

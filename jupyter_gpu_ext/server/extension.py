@@ -12,10 +12,12 @@ from traitlets import Float
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
+from jupyter_gpu_ext.server import doctor as doctor_routes
 from jupyter_gpu_ext.server import files, jobs, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
+from jupyter_gpu_ext.server.environments import Doctor
 from jupyter_gpu_ext.server.kernels import Kernels
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
@@ -53,8 +55,10 @@ class GpuExtension(ExtensionApp):
         self.sampler = Sampler(
             lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
         )
+        self.doctor = Doctor(server.kernel_manager)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
+            *doctor_routes.routes(self.doctor),
             *connection_routes.routes(),
             *storage_routes.routes(),
             *files.routes(),
@@ -78,4 +82,5 @@ class GpuExtension(ExtensionApp):
         """Stop the thread, close the channels and the storage connections."""
         self.sampler.stop()
         self.kernels.close()
+        self.doctor.close()
         close_all()
