@@ -27,9 +27,9 @@ FAULTS: dict[str, re.Pattern[str]] = {
     "cudnn_mismatch": re.compile(r"cuDNN version incompatibility"),
     "no_driver": re.compile(r"Found no NVIDIA driver on your system|libcuda\.so\.1: cannot open shared object file"),
     "fabric_manager": re.compile(r"Error 802: system not yet initialized|\b802\b.*system not yet initialized"),
-    "compat_library": re.compile(r"Error 80[34]:|forward compatibility was attempted on non supported HW"),
+    "compat_library": re.compile(r"Error 804:|forward compatibility was attempted on non supported HW"),
     "driver_mismatch": re.compile(
-        r"Driver/library version mismatch|system has unsupported display driver / cuda driver combination"
+        r"Driver/library version mismatch|Error 803:|system has unsupported display driver / cuda driver combination"
     ),
     "rights_lost": re.compile(r"Failed to initialize NVML: Unknown Error"),
     "cuda_unknown": re.compile(r"CUDA unknown error"),

@@ -43,7 +43,7 @@ def small_shared_memory(facts: Facts, _compat: Compat, said: str) -> Iterator[Fi
         id="small_shared_memory",
         level="error" if said else "warning",
         title="Shared memory (/dev/shm) is too small for a DataLoader with workers.",
-        evidence=f"{said} {has}".strip(),
+        evidence=seen.sentences(said, has),
         fix="Docker: `--shm-size=8g` or `--ipc=host`. Kubernetes: mount an emptyDir with `medium: Memory` on /dev/shm. "
         "Until then: `num_workers=0`.",
         source=_SHARED,
@@ -66,7 +66,9 @@ def user_without_name(facts: Facts, _compat: Compat, said: str) -> Iterator[Find
         id="user_without_name",
         level="error" if said else "warning",
         title="The user of this container has no name, and torch.compile stops at that.",
-        evidence=f"{said} /etc/passwd has no line for this user; not set: {', '.join(lacking) or 'nothing'}.".strip(),
+        evidence=seen.sentences(
+            said, f"/etc/passwd has no line for this user; not set: {', '.join(lacking) or 'nothing'}"
+        ),
         fix="Set both: `export USER=me TORCHINDUCTOR_CACHE_DIR=/tmp/inductor` (not one alone), or take torch 2.13.",
         source=_NAME,
     )
@@ -88,7 +90,7 @@ def image_requires_cuda(facts: Facts, _compat: Compat, said: str) -> Iterator[Fi
         id="image_requires_cuda",
         level="error" if said else "warning",
         title=f"This image asks for CUDA {wanted[1] if wanted else 'of a newer kind'}, and the driver is older.",
-        evidence=" ".join(filter(None, [said, f"Here: {seen.driver_words(facts)}."])),
+        evidence=seen.sentences(said, f"Here: {seen.driver_words(facts)}"),
         fix="Take an older tag of the image, or update the host's driver. NVIDIA_DISABLE_REQUIRE=1 starts it all the "
         "same, which is sound only within one major version of CUDA.",
         source=_CONSTRAINTS,
@@ -101,7 +103,7 @@ def torchrun_without_gpu(facts: Facts, _compat: Compat, said: str) -> Iterator[F
         id="torchrun_without_gpu",
         level="error",
         title="torchrun was told to start one process a GPU, and torch sees none.",
-        evidence=f"{said} {seen.torch_words(facts)}.",
+        evidence=seen.sentences(said, f"Here: {seen.torch_words(facts)}"),
         fix="See the other findings for why. Keep `--nproc-per-node=gpu`: `auto` would start one process a CPU.",
         source="https://docs.pytorch.org/docs/stable/elastic/run.html",
     )

@@ -52,7 +52,7 @@ def no_driver(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
         title="No GPU here: this environment was started without one."
         if withheld
         else "No GPU here: no NVIDIA driver is in reach.",
-        evidence=" ".join(filter(None, [f"NVIDIA_VISIBLE_DEVICES={asked!r}." if withheld else "", said])),
+        evidence=seen.sentences(f"NVIDIA_VISIBLE_DEVICES={asked!r}" if withheld else "", said),
         fix=_GIVE_GPU,
         source=_CONTAINER,
     )
@@ -114,8 +114,11 @@ def module_and_library(facts: Facts, compat: Compat) -> Iterator[Finding]:
         yield from driver_mismatch(facts, compat, "The kernel module and libcuda.so.1 say so themselves.")
 
 
-def driver_mismatch(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
+def driver_mismatch(facts: Facts, compat: Compat, said: str) -> Iterator[Finding]:
     """Say that the driver's two halves do not fit."""
+    if compat_in_use(facts):
+        yield from compat_library(facts, compat, said)
+        return
     module, library = facts.driver.module_version, facts.driver.library_version
     told = "updated under you: module" in said
     halves = f"module {module or 'unknown'}, library {library or 'of another version'}"
@@ -123,7 +126,7 @@ def driver_mismatch(facts: Facts, _compat: Compat, said: str) -> Iterator[Findin
         id="driver_mismatch",
         level="error",
         title=said if told else f"The driver was updated under you: {halves}.",
-        evidence=f"CUDA answers {init_words(facts)}." if told else said,
+        evidence=seen.sentences(f"CUDA answers {init_words(facts)}" if told else said),
         fix=f"New CUDA programs fail until it is reloaded. {_AGAIN}",
         source=_NVML,
     )
@@ -131,12 +134,11 @@ def driver_mismatch(facts: Facts, _compat: Compat, said: str) -> Iterator[Findin
 
 def rights_lost(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
     """Say that the container's rights to the device nodes were taken away."""
-    nodes = ", ".join(facts.system.device_nodes or ()) or "unknown"
     yield Finding(
         id="rights_lost",
         level="error",
         title="This container lost its right to the GPU (NVML: unknown error).",
-        evidence=f"{said} Devices below /dev: {nodes}.",
+        evidence=seen.sentences(said, f"Devices below /dev: {_nodes(facts)}"),
         fix="Stop and start the container (Hub: your server; Kubernetes: delete the pod). What computes goes on. "
         "Admin: a `systemctl daemon-reload` on the host does this; use CDI, or link the devices in /dev/char.",
         source=_CUT_OFF,
@@ -148,7 +150,7 @@ def opened(facts: Facts, compat: Compat) -> Iterator[Finding]:
     code = facts.driver.init_code
     makers: dict[int, Maker] = {
         _NOT_READY: fabric_manager,
-        _DRIVER_MISMATCH: compat_library if compat_in_use(facts) else driver_mismatch,
+        _DRIVER_MISMATCH: driver_mismatch,
         _COMPAT_NOT_SUPPORTED: compat_library,
         _UNKNOWN: cuda_unknown,
     }
@@ -160,7 +162,7 @@ def opened(facts: Facts, compat: Compat) -> Iterator[Finding]:
             id="cuda_broken",
             level="error",
             title=f"CUDA cannot be opened here: {facts.driver.init_name or f'code {code}'}.",
-            evidence=f"{said} Here: {seen.driver_words(facts)}.",
+            evidence=seen.sentences(said, f"Here: {seen.driver_words(facts)}"),
             fix=_AGAIN,
             source=_CODES,
         )
@@ -175,7 +177,7 @@ def fabric_manager(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding
         id="fabric_manager",
         level="error",
         title="The GPUs wait for NVIDIA Fabric Manager, and no CUDA program starts meanwhile.",
-        evidence=f"{said} {switches}; Fabric Manager {manager}; {seen.driver_words(facts)}.",
+        evidence=seen.sentences(said, f"{switches}; Fabric Manager {manager}; {seen.driver_words(facts)}"),
         fix="Try another node. Admin of this one: `systemctl status nvidia-fabricmanager`; "
         "its version must be the driver's to the last digit.",
         source=_FABRIC,
@@ -190,7 +192,7 @@ def compat_library(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding
         id="compat_library",
         level="error",
         title="CUDA's forward-compatibility library stands in the way of the driver's own.",
-        evidence=f"{said} libcuda.so.1 is {place or 'not known'}; {seen.driver_words(facts)}.",
+        evidence=seen.sentences(said, f"libcuda.so.1 is {place or 'not known'}; {seen.driver_words(facts)}"),
         fix=f"Take {folders or 'the folder `cuda…/compat`'} out of LD_LIBRARY_PATH (or out of /etc/ld.so.conf.d of the "
         "image). That library serves data-centre cards alone, and must be newer than the driver.",
         source=_FORWARD,
@@ -206,7 +208,7 @@ def cuda_unknown(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
         title="CUDA cannot be opened: /dev/nvidia-uvm is missing."
         if missing
         else "CUDA cannot be opened, and only says: unknown error.",
-        evidence=f"{said} Devices below /dev: {', '.join(facts.system.device_nodes or ()) or 'not known'}.",
+        evidence=seen.sentences(said, f"Devices below /dev: {_nodes(facts)}"),
         fix="On the host: `nvidia-modprobe -u -c=0`, then start the container again."
         if missing
         else "Restart the kernel (CUDA_VISIBLE_DEVICES counts only before CUDA is first used). "
@@ -242,6 +244,10 @@ def init_words(facts: Facts) -> str:
     """Return what `cuInit` answered, in words."""
     code = facts.driver.init_code
     return "nothing that is known" if code is None else f"{code} ({facts.driver.init_name or 'no name'})"
+
+
+def _nodes(facts: Facts) -> str:
+    return ", ".join(facts.system.device_nodes or ()) or "none, or not known"
 
 
 def _has_nodes(facts: Facts) -> bool:

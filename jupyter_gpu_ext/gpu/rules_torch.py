@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.gpu import seen
 from jupyter_gpu_ext.gpu.compat import Cover, Fit, cover, numbers
 from jupyter_gpu_ext.gpu.finding import Finding
+from jupyter_gpu_ext.gpu.rules_driver import compat_in_use
 from jupyter_gpu_ext.text import format_count
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def cpu_torch(facts: Facts, compat: Compat, said: str) -> Iterator[Finding]:
             id="cpu_torch",
             level="error",
             title=f"{seen.name(facts)} is here, but this environment's {seen.torch_words(facts)} cannot use it.",
-            evidence=said,
+            evidence=seen.sentences(said),
             fix=f"{seen.install(facts, compat)}, {_RESTART}; or `--device cpu`.",
             source=_INSTALL,
         )
@@ -59,7 +60,8 @@ def cpu_torch(facts: Facts, compat: Compat, said: str) -> Iterator[Finding]:
 
 def served(facts: Facts, compat: Compat) -> Iterator[Finding]:
     """Say where the driver serves torch's CUDA without compiling PTX, or not at all."""
-    found = seen.torch_fit(facts, compat)
+    # Where CUDA's compatibility library stands in the way, it is what has to go first.
+    found = seen.torch_fit(facts, compat) if not compat_in_use(facts) or seen.cuda_works(facts) else None
     said = f"{seen.torch_words(facts)} is built for CUDA {facts.torch.cuda}; {seen.driver_words(facts)}."
     if found is Fit.TOO_OLD and not seen.torch_works(facts):
         yield from driver_too_old(facts, compat, said)
@@ -70,7 +72,7 @@ def served(facts: Facts, compat: Compat) -> Iterator[Finding]:
             id="no_jit",
             level="note",
             title="torch works by CUDA's minor-version compatibility: code that is compiled when it runs may not.",
-            evidence=said,
+            evidence=seen.sentences(said),
             fix='Nothing to do for torch itself. If an extension says "unsupported toolchain": update the driver, or '
             f"{seen.install(facts, compat)}.",
             source=_MINOR,
@@ -85,7 +87,7 @@ def driver_too_old(facts: Facts, compat: Compat, said: str) -> Iterator[Finding]
         id="driver_too_old",
         level="error",
         title=f"The driver is too old for this environment's {seen.torch_words(facts)}.",
-        evidence=said,
+        evidence=seen.sentences(said),
         fix=f"{seen.install(facts, compat)}, {_RESTART}{floor}.",
         source=row.source if row else _MINOR,
     )
@@ -97,7 +99,7 @@ def ptx(facts: Facts, compat: Compat, said: str) -> Iterator[Finding]:
         id="ptx",
         level="error",
         title="The driver cannot compile this code: its PTX is of a newer CUDA.",
-        evidence=said,
+        evidence=seen.sentences(said),
         fix=f"Update the driver, or install what is built for its CUDA: {seen.install(facts, compat)}, {_RESTART}. "
         "If torch itself computes (see below), it is an extension that has to be reinstalled so.",
         source=_MINOR,
@@ -122,7 +124,7 @@ def no_kernel_image(facts: Facts, compat: Compat, said: str) -> Iterator[Finding
         id="no_kernel_image",
         level="error",
         title=f"{what} has no code for {seen.name(facts)}.",
-        evidence=said,
+        evidence=seen.sentences(said),
         fix="torch itself computes: reinstall the extension that the traceback names, built for this card "
         "(TORCH_CUDA_ARCH_LIST)."
         if extension
@@ -149,7 +151,7 @@ def shadowed_library(facts: Facts, _compat: Compat, said: str) -> Iterator[Findi
         id="shadowed_library",
         level="error" if failed else "note" if seen.torch_works(facts) else "warning",
         title="LD_LIBRARY_PATH puts another CUDA's libraries before those that torch was installed with.",
-        evidence=f"{said} {seen_as}".strip(),
+        evidence=seen.sentences(said, seen_as),
         fix=f"Take {', '.join(folders) or 'CUDA'} out of LD_LIBRARY_PATH, or put {ours} before it, {_RESTART}.",
         source=_SHADOW,
     )
@@ -162,14 +164,14 @@ def missing_library(facts: Facts, compat: Compat, said: str) -> Iterator[Finding
     torch_itself = said == facts.torch.import_error
     other = bool(wanted) and bool(own) and wanted != own and not torch_itself
     library = named[0] if named else "A library of CUDA"
+    beside = f"beside it: {format_count(len(facts.torch.wheels or {}), 'NVIDIA package')}"
     yield Finding(
         id="missing_library",
         level="error",
         title=f"An extension was built for another CUDA than torch: {library} is not here."
         if other
         else f"{library} is not found: a part of torch's installation is missing.",
-        evidence=f"{said} {seen.torch_words(facts)} is of CUDA {facts.torch.cuda or 'unknown'}; beside it are "
-        f"{format_count(len(facts.torch.wheels or {}), 'NVIDIA package')}.",
+        evidence=seen.sentences(said, f"{seen.torch_words(facts)} has CUDA {facts.torch.cuda or 'unknown'}; {beside}"),
         fix=f"Reinstall the extension for CUDA {facts.torch.cuda}."
         if other
         else f"{seen.install(facts, compat)} (without `--no-deps`), {_RESTART}.",
@@ -185,7 +187,7 @@ def cudnn_mismatch(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding
         id="cudnn_mismatch",
         level="error",
         title="torch finds another cuDNN than the one that it was built with.",
-        evidence=" ".join(filter(None, [said, f"Installed: {wheel}." if wheel else ""])),
+        evidence=seen.sentences(said, f"Installed: {wheel}" if wheel else ""),
         fix=f"Take {', '.join(folders) or 'the folder of the other libcudnn'} out of LD_LIBRARY_PATH, {_RESTART}.",
         source="https://github.com/pytorch/pytorch/pull/80877",
     )

@@ -36,7 +36,7 @@ def import_fails(facts: Facts, compat: Compat) -> Iterator[Finding]:
             id="torch_broken",
             level="error",
             title="torch is installed here, and cannot be imported.",
-            evidence=said,
+            evidence=seen.sentences(said),
             fix=f"{seen.install(facts, compat)}, then restart the kernel.",
             source=_INSTALL,
         )
@@ -51,7 +51,7 @@ def products(facts: Facts, _compat: Compat) -> Iterator[Finding]:
             id="cannot_compute",
             level="error",
             title=f"torch opens the GPU and cannot compute on it ({where}).",
-            evidence=failed[0].error,
+            evidence=seen.sentences(failed[0].error),
             fix="Out of memory: another program holds it (`%gpu who`). Else restart the kernel; if it stays, "
             "send the admin this report: the card may need a reset.",
         )
@@ -65,7 +65,7 @@ def all_reduce(facts: Facts, _compat: Compat) -> Iterator[Finding]:
             id="cannot_add_up",
             level="error",
             title=f"The {format_count(len(tried.devices), 'GPU')} cannot add up together through NCCL.",
-            evidence=f"{tried.error} NCCL {facts.torch.nccl or 'of unknown version'}.",
+            evidence=seen.sentences(tried.error, f"NCCL {facts.torch.nccl or 'of unknown version'}"),
             fix="Run it with NCCL_DEBUG=INFO to see which link fails; NCCL_P2P_DISABLE=1 goes around direct links.",
             source=_NCCL,
         )
@@ -156,7 +156,7 @@ def _texts(facts: Facts) -> Iterator[str]:
 
 
 def _did_not_end(reason: str) -> bool:
-    return reason.startswith(("no answer within", "the probe ", "Python could not be started"))
+    return reason.startswith(("no answer", "the probe ", "Python could not be started"))
 
 
 def _silent(facts: Facts, what: str, reason: str) -> Finding:

@@ -71,6 +71,11 @@ def torch_fit(facts: Facts, compat: Compat) -> Fit | None:
     return fit(numbers(facts.torch.cuda), driver_cuda=served, driver=module(facts), compat=compat)
 
 
+def sentences(*parts: str) -> str:
+    """Return what was seen as sentences; an empty part is none."""
+    return " ".join(one if one.endswith((".", "!", "?")) else f"{one}." for part in parts if (one := part.strip()))
+
+
 def install(facts: Facts, compat: Compat) -> str:
     """Return the command that installs a torch for this driver and these devices, and why it fits."""
     row = best_wheel(

@@ -61,7 +61,7 @@ class Doctor:
         async with self._lock:
             server = await self._look(SERVERS)
             seen = kernel if isinstance(kernel, Finding) else await self._look(kernel)
-        ours = server if isinstance(server, Facts) else _nothing(server.evidence)
+        ours = server if isinstance(server, Facts) else _nothing("no answer from the server's Python")
         if isinstance(seen, Finding):
             return await asyncio.to_thread(report, ours, more=[seen] if kernel_id else [])
         return await asyncio.to_thread(report, seen, more=compare(ours, seen))
@@ -118,8 +118,9 @@ class Doctor:
         except TimeoutError:
             raise _SilentError(f"no answer within {LIMIT_SECONDS:.0f} s") from None
         finally:
-            _end(process)
             self._process = None
+            if process.returncode is None:
+                _end(process)
         return process.returncode, out, err
 
 
@@ -150,7 +151,6 @@ def _silent(reason: str) -> Finding:
 
 
 def _nothing(reason: str) -> Facts:
-    reason = f"no answer: {reason}"
     groups: dict[str, Any] = {
         "system": explained(System(), reason),
         "driver": explained(Driver(), reason),
