@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 import warnings
 from dataclasses import asdict, fields
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SIDE = 64
+ABSENT = "ModuleNotFoundError: No module named 'torch'"
 
 
 def probe(say: Say) -> None:
     """Say every field of `Torch` but the sum over all devices."""
     say(wheels=wheels())
-    if importlib.util.find_spec("torch") is None:
-        say(is_installed=False, unknown=_unknown("torch is not installed"))
-        return
-    say(is_installed=True)
     begun = time.monotonic()
     torch, error = imported()
-    say(import_error=error)
+    if error == ABSENT:
+        say(is_installed=False, unknown=_unknown("torch is not installed"))
+        return
+    say(is_installed=True, import_error=error)
     if torch is None:
         say(unknown=_unknown("torch cannot be imported"))
         return

@@ -27,27 +27,30 @@ ALL_SECONDS = 14.0
 _LEAST_SECONDS = 2.0
 
 
-def gather(*, preflight: bool = False) -> Facts:
+def gather(*, preflight: bool = False, limit_seconds: float = LIMIT_SECONDS) -> Facts:
     """Ask the system, the driver and torch, at the same time; never raises for what they do.
 
     Parameters
     ----------
     preflight : bool
         Leave out the sum over all devices.
+    limit_seconds : float
+        For each probe.
     """
     begun = time.monotonic()
     with ExitStack() as running:
-        system, driver, torch = (_started(running, f"probe_{name}") for name in ("system", "driver", "torch"))
+        names = ("probe_system", "probe_driver", "probe_torch")
+        system, driver, torch = (_started(running, name, limit_seconds) for name in names)
         answers = {"driver": driver.answer()}
         left = ALL_SECONDS - (time.monotonic() - begun)
         reason = _why_no_sum(answers["driver"][0], preflight=preflight, left_seconds=left)
-        sums = None if reason else _started(running, "probe_all_reduce", min(LIMIT_SECONDS, left))
+        sums = None if reason else _started(running, "probe_all_reduce", min(limit_seconds, left))
         answers |= {"system": system.answer(), "torch": torch.answer()}
         added = sums.answer() if sums else ({}, reason)
     return _facts({**answers, "torch": _with_sum(answers["torch"], added)}, preflight=preflight)
 
 
-def _started(running: ExitStack, module: str, seconds: float = LIMIT_SECONDS) -> Child:
+def _started(running: ExitStack, module: str, seconds: float) -> Child:
     child = Child(module, limit_seconds=seconds)
     running.callback(child.end)
     return child

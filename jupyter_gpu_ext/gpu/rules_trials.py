@@ -120,7 +120,7 @@ def unexplained(facts: Facts, compat: Compat) -> Iterator[Finding]:
             id="torch_sees_no_gpu",
             level="error",
             title=f"{seen.name(facts)} is here, and {seen.torch_words(facts)} does not see it.",
-            evidence=said or "torch.cuda.is_available() is False, and gives no reason.",
+            evidence=seen.sentences(said or "torch.cuda.is_available() is False, and gives no reason"),
             fix=f"Restart the kernel. If it stays: {seen.install(facts, compat)}.",
             source=_INSTALL,
         )

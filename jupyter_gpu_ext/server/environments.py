@@ -60,7 +60,7 @@ class Doctor:
         kernel = self._interpreter(kernel_id) if kernel_id else SERVERS
         async with self._lock:
             server = await self._look(SERVERS)
-            seen = kernel if isinstance(kernel, Finding) else await self._look(kernel)
+            seen = server if kernel == SERVERS else kernel if isinstance(kernel, Finding) else await self._look(kernel)
         ours = server if isinstance(server, Facts) else _nothing("no answer from the server's Python")
         if isinstance(seen, Finding):
             return await asyncio.to_thread(report, ours, more=[seen] if kernel_id else [])

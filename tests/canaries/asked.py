@@ -74,6 +74,7 @@ def _each(path: str) -> Callable[[Asker], None]:
 
 ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/gpu/status", "get"): lambda ask: ask("/gpu/status", "get"),
+    ("/gpu/doctor", "get"): lambda ask: [ask("/gpu/doctor", "get", **more) for more in ({}, {"kernel": ask.name})],
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
         ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})
@@ -181,7 +182,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
-    "gpu": lambda _: [jg.gpu.status()],
+    "gpu": lambda _: (one() for one in (jg.gpu.status, jg.gpu.doctor)),
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,
     "load_into": _filled,

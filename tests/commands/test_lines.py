@@ -25,6 +25,8 @@ from jupyter_gpu_ext.errors import UsageError
         ("blob rm -y a://x/ -r", 'print(jg.rm("a://x/", recursive=True))'),
         ("gpu", "print(jg.gpu.status())"),
         ("gpu status", "print(jg.gpu.status())"),
+        ("gpu doctor", "print(jg.gpu.doctor())"),
+        ("gpu doctor --preflight", "print(jg.gpu.doctor(preflight=True))"),
         ("load_blob weights://x.pt", 'x = jg.load("weights://x.pt")'),
         ("blob load weights://x.pt -o m", 'm = jg.load("weights://x.pt")'),
         ("load_blob {url} -om --device={d}", "m = jg.load(url, device=d)"),
