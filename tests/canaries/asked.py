@@ -182,7 +182,8 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
-    "gpu": lambda _: (one() for one in (jg.gpu.status, jg.gpu.doctor)),
+    # The doctor takes seconds and knows no connection: its route and its verb are asked.
+    "gpu": lambda _: [jg.gpu.status()],
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,
     "load_into": _filled,
