@@ -46,12 +46,12 @@ def main(family: str, arguments: list[str]) -> int:
     Returns
     -------
     int
-        0, 1 when the verb failed, 2 when the line is wrong.
+        0, 1 when the verb failed, 2 when the line is wrong; of a report its own: 1 for warnings, 2 for errors.
     """
     try:
-        said = _run(family, arguments)
-        if said is not None:
-            print(said, flush=True)
+        text, code = _run(family, arguments)
+        if text is not None:
+            print(text, flush=True)
     except lines.HelpRequest as request:
         print(request.text + ("\n\nOption of every verb: --json, where it has a result" if request.has_json else ""))
     except GpuExtError as error:
@@ -66,10 +66,12 @@ def main(family: str, arguments: list[str]) -> int:
         # `… | head` has read enough; what is buffered still must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    else:
+        return code
     return 0
 
 
-def _run(family: str, arguments: list[str]) -> str | None:
+def _run(family: str, arguments: list[str]) -> tuple[str | None, int]:
     as_json = "--json" in arguments
     if any(links.has_secret(argument) for argument in arguments):
         raise UsageError(
@@ -86,7 +88,7 @@ def _run(family: str, arguments: list[str]) -> str | None:
     spec = lines.read(verb, rest)
     positional, keywords = spec.resolve(ast.literal_eval)
     if verb.needs_terminal:
-        return _in_terminal(verb, keywords, as_json=as_json)
+        return _in_terminal(verb, keywords, as_json=as_json), 0
     if verb.asks and not spec.agreed:
         ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
         if not agreed(question(*positional, **keywords), ask):
@@ -94,7 +96,8 @@ def _run(family: str, arguments: list[str]) -> str | None:
     if verb.reports and sys.stderr.isatty():
         keywords["report"] = _show
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
-    return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+    text = json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+    return text, getattr(result, "exit_code", 0)
 
 
 def _in_terminal(verb: Verb, keywords: dict[str, Any], *, as_json: bool) -> str | None:

@@ -58,4 +58,25 @@ TOP = Verb(
     needs_terminal=True,
 )
 
-VERBS = {"status": STATUS, "who": WHO, "release": RELEASE, "top": TOP, "metrics": METRICS}
+DOCTOR = Verb(
+    name="gpu doctor",
+    function="gpu.doctor",
+    summary="Check driver, container, torch and GPU, and say what to do. In a shell: 0 well, 1 warnings, 2 errors.",
+    options=(
+        Option(
+            flag="--preflight",
+            kind="flag",
+            keyword="preflight",
+            help="the part that a job can start with",
+        ),
+    ),
+)
+
+VERBS = {
+    "status": STATUS,
+    "who": WHO,
+    "release": RELEASE,
+    "doctor": DOCTOR,
+    "top": TOP,
+    "metrics": METRICS,
+}
