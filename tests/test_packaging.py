@@ -103,5 +103,5 @@ def test_the_licence_the_types_and_the_contract_are_packed():
     package = Path(jg.__file__).parent
     assert (package / "py.typed").exists()
     assert (package / "server" / "openapi.yaml").exists()
-    assert (package / "gpu" / "compat.toml").exists()
+    assert (package / "gpu" / "health" / "compat.toml").exists()
     assert (ROOT / "LICENSE").exists()

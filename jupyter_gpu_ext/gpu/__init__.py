@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.api import open_backend as open_backend
     from jupyter_gpu_ext.gpu.api import status as status
-    from jupyter_gpu_ext.gpu.checkup import doctor as doctor
+    from jupyter_gpu_ext.gpu.health.checkup import doctor as doctor
     from jupyter_gpu_ext.gpu.holders import who as who
     from jupyter_gpu_ext.gpu.ladder import release as release
 
 _HOMES = {
-    "doctor": "jupyter_gpu_ext.gpu.checkup",
+    "doctor": "jupyter_gpu_ext.gpu.health.checkup",
     "open_backend": "jupyter_gpu_ext.gpu.api",
     "release": "jupyter_gpu_ext.gpu.ladder",
     "status": "jupyter_gpu_ext.gpu.api",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext import __version__
 from jupyter_gpu_ext.errors import GpuExtError, NotFoundError
-from jupyter_gpu_ext.gpu.checkup import Report, report
-from jupyter_gpu_ext.gpu.compare import compare
-from jupyter_gpu_ext.gpu.facts import Driver, Facts, Session, System, Torch, explained
-from jupyter_gpu_ext.gpu.finding import Finding
-from jupyter_gpu_ext.gpu.private import private
+from jupyter_gpu_ext.gpu.health.checkup import Report, report
+from jupyter_gpu_ext.gpu.health.compare import compare
+from jupyter_gpu_ext.gpu.health.facts import Driver, Facts, Session, System, Torch, explained
+from jupyter_gpu_ext.gpu.health.finding import Finding
+from jupyter_gpu_ext.gpu.health.private import private
 from jupyter_gpu_ext.server.interpreters import SERVERS, Interpreter, of_kernel
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 30.0
 # The probes end by themselves before.
 LIMIT_SECONDS = 20.0
-_PROGRAM = ("-m", "jupyter_gpu_ext.gpu.probes")
+_PROGRAM = ("-m", "jupyter_gpu_ext.gpu.health.probes")
 _MOST_BYTES = 1_000_000
 
 

@@ -40,7 +40,10 @@ def table(*processes):
     }
 
 
-def machine(*readings, processes, means=How.PID, devices=(device(A), device(B))):
+BOTH = (device(A), device(B))
+
+
+def machine(*readings, processes, means=How.PID, devices=BOTH):
     return Machine(devices=devices, readings=readings, processes=processes, numbering=means)
 
 

@@ -70,8 +70,12 @@ def test_slices_stand_under_their_card_and_orphans_last():
     shown = replace(full(), devices=(orphan, *full().devices))
     names = [line.strip() for line in text(shown).splitlines() if line.strip().startswith(("GPU ", "└"))]
     assert [one.split("  ")[0] for one in names] == [
-        "GPU 0 · NVIDIA A100 40 GB", "└ slice 3 · MIG 1g.5gb", "GPU 1 · NVIDIA A100 40 GB", "GPU 2 · NVIDIA L4", "└ slice 4 · orphan",
-    ]  # fmt: skip
+        "GPU 0 · NVIDIA A100 40 GB",
+        "└ slice 3 · MIG 1g.5gb",
+        "GPU 1 · NVIDIA A100 40 GB",
+        "GPU 2 · NVIDIA L4",
+        "└ slice 4 · orphan",
+    ]
 
 
 @pytest.mark.parametrize(

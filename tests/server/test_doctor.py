@@ -18,9 +18,9 @@ from jupyter_gpu_ext import __version__
 from jupyter_gpu_ext.errors import UnsupportedFormatError
 from jupyter_gpu_ext.server import environments
 from jupyter_gpu_ext.server.interpreters import SERVERS, of_kernel
-from tests.gpu.doctor import machine as machines
-from tests.gpu.doctor.machine import Machine
-from tests.gpu.doctor.recorded import recorded
+from tests.gpu.health import machine as machines
+from tests.gpu.health.machine import Machine
+from tests.gpu.health.recorded import recorded
 from tests.server.contract import check
 from tests.server.live import API, environment, running, wait_until
 from tests.server.test_auth import Recording, authorizer  # noqa: F401 -- a fixture

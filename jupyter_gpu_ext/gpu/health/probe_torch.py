@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.gpu.child import Say, tell
-from jupyter_gpu_ext.gpu.facts import Gpu, Torch, Trial
+from jupyter_gpu_ext.gpu.health.child import Say, tell
+from jupyter_gpu_ext.gpu.health.facts import Gpu, Torch, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

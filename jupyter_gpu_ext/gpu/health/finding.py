@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from jupyter_gpu_ext.gpu.compat import Compat
-from jupyter_gpu_ext.gpu.facts import Facts
+from jupyter_gpu_ext.gpu.health.compat import Compat
+from jupyter_gpu_ext.gpu.health.facts import Facts
 
 Level = Literal["ok", "note", "warning", "error"]
 # Worst first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jupyter_gpu_ext.gpu.facts import Facts
+from jupyter_gpu_ext.gpu.health.facts import Facts
 
 FOLDER = Path(__file__).with_name("facts")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.gpu.facts import Session
-from jupyter_gpu_ext.gpu.messages import known_line
-from jupyter_gpu_ext.gpu.private import private
+from jupyter_gpu_ext.gpu.health.facts import Session
+from jupyter_gpu_ext.gpu.health.messages import known_line
+from jupyter_gpu_ext.gpu.health.private import private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -92,7 +92,7 @@ class Compat:
 @cache
 def tables() -> Compat:
     """Return the tables of compat.toml."""
-    data = tomllib.loads(files("jupyter_gpu_ext.gpu").joinpath("compat.toml").read_text("utf-8"))
+    data = tomllib.loads(files("jupyter_gpu_ext.gpu.health").joinpath("compat.toml").read_text("utf-8"))
     return Compat(
         index=data["index"],
         floors=tuple(_driver_row(row) for row in data["floors"]),

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_gpu_ext.gpu import facts as rooms
-from jupyter_gpu_ext.gpu.checkup import report
-from jupyter_gpu_ext.gpu.compare import compare
-from jupyter_gpu_ext.gpu.compat import tables
-from jupyter_gpu_ext.gpu.facts import Facts
-from jupyter_gpu_ext.gpu.finding import LEVELS
-from jupyter_gpu_ext.gpu.health import diagnose, verdict
-from jupyter_gpu_ext.gpu.messages import FAULTS, fault_in, known_line
-from tests.gpu.doctor.recorded import NAMES, recorded
+from jupyter_gpu_ext.gpu.health import facts as rooms
+from jupyter_gpu_ext.gpu.health.checkup import report
+from jupyter_gpu_ext.gpu.health.compare import compare
+from jupyter_gpu_ext.gpu.health.compat import tables
+from jupyter_gpu_ext.gpu.health.diagnose import diagnose, verdict
+from jupyter_gpu_ext.gpu.health.facts import Facts
+from jupyter_gpu_ext.gpu.health.finding import LEVELS
+from jupyter_gpu_ext.gpu.health.messages import FAULTS, fault_in, known_line
+from tests.gpu.health.recorded import NAMES, recorded
 
 # File: verdict, kinds of findings (worst first), and what the first one's fix has to say.
 EXPECTED = {

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from jupyter_gpu_ext.gpu import session
-from jupyter_gpu_ext.gpu.checkup import report
-from jupyter_gpu_ext.gpu.child import Child
-from jupyter_gpu_ext.gpu.private import private
-from jupyter_gpu_ext.gpu.probe_system import shadows, variables
-from jupyter_gpu_ext.gpu.probes import gather
-from tests.gpu.doctor import machine as machines
-from tests.gpu.doctor.machine import no_process_left
+from jupyter_gpu_ext.gpu.health import session
+from jupyter_gpu_ext.gpu.health.checkup import report
+from jupyter_gpu_ext.gpu.health.child import Child
+from jupyter_gpu_ext.gpu.health.private import private
+from jupyter_gpu_ext.gpu.health.probe_system import shadows, variables
+from jupyter_gpu_ext.gpu.health.probes import gather
+from tests.gpu.health import machine as machines
+from tests.gpu.health.machine import no_process_left
 
 if TYPE_CHECKING:
-    from jupyter_gpu_ext.gpu.facts import Facts
+    from jupyter_gpu_ext.gpu.health.facts import Facts
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -120,7 +120,7 @@ def test_without_an_interpreter_everything_is_unknown(here, monkeypatch):
 def test_an_interrupt_ends_the_probes(here):
     here.with_torch(machines.HANGS).use()
     program = (
-        "import os, signal, sys, threading; from jupyter_gpu_ext.gpu import probes\n"
+        "import os, signal, sys, threading; from jupyter_gpu_ext.gpu.health import probes\n"
         "threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "try: probes.gather()\n"
         "except KeyboardInterrupt: import psutil; print(len(psutil.Process().children()))"
@@ -132,9 +132,7 @@ def test_an_interrupt_ends_the_probes(here):
 def test_a_probe_outlives_nobody(here):
     """The system ends a probe that hangs, also when the one that asked was killed."""
     here.with_torch(machines.HANGS).use()
-    program = (
-        "import jupyter_gpu_ext.gpu.child as c, jupyter_gpu_ext.gpu.probe_torch as p; c.tell(p.probe, limit_seconds=0)"
-    )
+    program = "import jupyter_gpu_ext.gpu.health.child as c, jupyter_gpu_ext.gpu.health.probe_torch as p; c.tell(p.probe, limit_seconds=0)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGALRM
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import seen
-from jupyter_gpu_ext.gpu.compat import Cover, Fit, cover, numbers
-from jupyter_gpu_ext.gpu.finding import Finding
-from jupyter_gpu_ext.gpu.rules_driver import compat_in_use
+from jupyter_gpu_ext.gpu.health import seen
+from jupyter_gpu_ext.gpu.health.compat import Cover, Fit, cover, numbers
+from jupyter_gpu_ext.gpu.health.finding import Finding
+from jupyter_gpu_ext.gpu.health.rules_driver import compat_in_use
 from jupyter_gpu_ext.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Maker, Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Maker, Rule
 
 _INSTALL = "https://pytorch.org/get-started/locally/"
 _MINOR = "https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html"

@@ -16,8 +16,8 @@ from uuid import UUID
 from jupyter_gpu_ext.errors import GpuExtError
 from jupyter_gpu_ext.gpu.api import open_backend
 from jupyter_gpu_ext.gpu.backend import BackendError
-from jupyter_gpu_ext.gpu.child import Say, tell
-from jupyter_gpu_ext.gpu.facts import Gpu
+from jupyter_gpu_ext.gpu.health.child import Say, tell
+from jupyter_gpu_ext.gpu.health.facts import Gpu
 
 _MODULE_VERSION_FILE = Path("/proc/driver/nvidia/version")
 _VERSION = re.compile(r"\b\d{3,}(?:\.\d+)+")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jupyter_gpu_ext.gpu.child import Say, tell
-from jupyter_gpu_ext.gpu.facts import Trial
-from jupyter_gpu_ext.gpu.probe_torch import imported, said
+from jupyter_gpu_ext.gpu.health.child import Say, tell
+from jupyter_gpu_ext.gpu.health.facts import Trial
+from jupyter_gpu_ext.gpu.health.probe_torch import imported, said
 
 
 def probe(say: Say) -> None:

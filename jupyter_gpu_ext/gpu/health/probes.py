@@ -1,6 +1,6 @@
 """Gathers the facts: each that could hang, crash or open the GPU in a process of its own.
 
-As a program, `python -m jupyter_gpu_ext.gpu.probes [--preflight]`, it prints those of its environment as JSON.
+As a program, `python -m jupyter_gpu_ext.gpu.health.probes [--preflight]`, it prints those of its environment as JSON.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.gpu.child import LIMIT_SECONDS, Child
-from jupyter_gpu_ext.gpu.facts import Facts, Session, explained
-from jupyter_gpu_ext.gpu.private import private
+from jupyter_gpu_ext.gpu.health.child import LIMIT_SECONDS, Child
+from jupyter_gpu_ext.gpu.health.facts import Facts, Session, explained
+from jupyter_gpu_ext.gpu.health.private import private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from jupyter_gpu_ext.gpu.compat import Cover, Fit, best_wheel, cover, fit, numbers, tables
+from jupyter_gpu_ext.gpu.health.compat import Cover, Fit, best_wheel, cover, fit, numbers, tables
 
 
 def test_every_row_has_a_date_and_a_place_where_it_was_read():
@@ -14,7 +14,7 @@ def test_every_row_has_a_date_and_a_place_where_it_was_read():
     for row in rows:
         assert isinstance(row.date, date)
         assert row.source.startswith("https://")
-    assert files("jupyter_gpu_ext.gpu").joinpath("compat.toml").is_file()
+    assert files("jupyter_gpu_ext.gpu.health").joinpath("compat.toml").is_file()
 
 
 def test_newer_cuda_needs_newer_drivers():

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import seen
-from jupyter_gpu_ext.gpu.compat import numbers
-from jupyter_gpu_ext.gpu.finding import Finding
+from jupyter_gpu_ext.gpu.health import seen
+from jupyter_gpu_ext.gpu.health.compat import numbers
+from jupyter_gpu_ext.gpu.health.finding import Finding
 from jupyter_gpu_ext.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Maker, Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Maker, Rule
 
 _CODES = "https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__TYPES.html"
 _NVML = "https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import rules_container, rules_driver, rules_torch, seen
-from jupyter_gpu_ext.gpu.finding import Finding
-from jupyter_gpu_ext.gpu.messages import fault_in
+from jupyter_gpu_ext.gpu.health import rules_container, rules_driver, rules_torch, seen
+from jupyter_gpu_ext.gpu.health.finding import Finding
+from jupyter_gpu_ext.gpu.health.messages import fault_in
 from jupyter_gpu_ext.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Maker, Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Maker, Rule
 
 _MAKERS: dict[str, Maker] = {**rules_driver.MAKERS, **rules_torch.MAKERS, **rules_container.MAKERS}
 _NCCL = "https://docs.nvidia.com/deeplearning/nccl/user-guide/docs/troubleshooting.html"

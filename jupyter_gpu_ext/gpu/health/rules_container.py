@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import seen
-from jupyter_gpu_ext.gpu.compat import numbers
-from jupyter_gpu_ext.gpu.finding import Finding
+from jupyter_gpu_ext.gpu.health import seen
+from jupyter_gpu_ext.gpu.health.compat import numbers
+from jupyter_gpu_ext.gpu.health.finding import Finding
 from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Maker, Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Maker, Rule
 
 # What container engines give unless they are told otherwise.
 _ENGINE_SHARED_BYTES = 64 * 2**20

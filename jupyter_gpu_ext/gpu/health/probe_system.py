@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext._version import __version__
-from jupyter_gpu_ext.gpu.child import Say, tell
-from jupyter_gpu_ext.gpu.facts import Shadow
+from jupyter_gpu_ext.gpu.health.child import Say, tell
+from jupyter_gpu_ext.gpu.health.facts import Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

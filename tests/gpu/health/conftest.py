@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gpu.doctor.machine import Machine
+from tests.gpu.health.machine import Machine
 
 
 @pytest.fixture

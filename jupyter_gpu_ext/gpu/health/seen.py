@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu.compat import best_wheel, fit, numbers
+from jupyter_gpu_ext.gpu.health.compat import best_wheel, fit, numbers
 
 if TYPE_CHECKING:
-    from jupyter_gpu_ext.gpu.compat import Compat, Fit, Version
-    from jupyter_gpu_ext.gpu.facts import Facts, Gpu
+    from jupyter_gpu_ext.gpu.health.compat import Compat, Fit, Version
+    from jupyter_gpu_ext.gpu.health.facts import Facts, Gpu
 
 
 def variable(facts: Facts, name: str) -> str | None:

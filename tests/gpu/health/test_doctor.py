@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 
 from jupyter_gpu_ext import cli, gpu
-from jupyter_gpu_ext.gpu import private as privates
-from jupyter_gpu_ext.gpu.checkup import report
-from jupyter_gpu_ext.gpu.facts import Facts
-from tests.gpu.doctor import machine as machines
-from tests.gpu.doctor.recorded import NAMES, recorded
+from jupyter_gpu_ext.gpu.health import private as privates
+from jupyter_gpu_ext.gpu.health.checkup import report
+from jupyter_gpu_ext.gpu.health.facts import Facts
+from tests.gpu.health import machine as machines
+from tests.gpu.health.recorded import NAMES, recorded
 from tests.server.contract import SPEC, closed
 
 # No Jupyter is there in a batch image.
@@ -105,7 +105,7 @@ def test_a_mistake_in_the_line_is_told_from_a_fault_of_the_machine(machine):
 
 def test_text_and_exit_code(capsys, monkeypatch):
     for name, code in (("healthy", 0), ("small_shared_memory", 1), ("cpu_torch", 2)):
-        monkeypatch.setattr("jupyter_gpu_ext.gpu.checkup.gather", lambda preflight, name=name: recorded(name))
+        monkeypatch.setattr("jupyter_gpu_ext.gpu.health.checkup.gather", lambda preflight, name=name: recorded(name))
         assert cli.main("gpu", ["doctor"]) == code
         assert capsys.readouterr().out.startswith("Doctor: ")
 

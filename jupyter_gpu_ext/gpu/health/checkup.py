@@ -6,19 +6,19 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.gpu import session
-from jupyter_gpu_ext.gpu.compat import tables
-from jupyter_gpu_ext.gpu.finding import Finding
-from jupyter_gpu_ext.gpu.health import Verdict, diagnose, verdict, worst_first
-from jupyter_gpu_ext.gpu.private import private
-from jupyter_gpu_ext.gpu.probes import gather
-from jupyter_gpu_ext.gpu.report_markdown import to_markdown
+from jupyter_gpu_ext.gpu.health import session
+from jupyter_gpu_ext.gpu.health.compat import tables
+from jupyter_gpu_ext.gpu.health.diagnose import Verdict, diagnose, verdict, worst_first
+from jupyter_gpu_ext.gpu.health.finding import Finding
+from jupyter_gpu_ext.gpu.health.private import private
+from jupyter_gpu_ext.gpu.health.probes import gather
+from jupyter_gpu_ext.gpu.health.report_markdown import to_markdown
 from jupyter_gpu_ext.text import format_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jupyter_gpu_ext.gpu.facts import Facts
+    from jupyter_gpu_ext.gpu.health.facts import Facts
 
 _EXIT = {"ok": 0, "warning": 1, "error": 2}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import seen
-from jupyter_gpu_ext.gpu.finding import Finding
+from jupyter_gpu_ext.gpu.health import seen
+from jupyter_gpu_ext.gpu.health.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.facts import Facts
+    from jupyter_gpu_ext.gpu.health.facts import Facts
 
 _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",

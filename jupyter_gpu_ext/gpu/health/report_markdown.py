@@ -9,8 +9,8 @@ from jupyter_gpu_ext.text import format_bytes, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from jupyter_gpu_ext.gpu.facts import Facts, Gpu
-    from jupyter_gpu_ext.gpu.finding import Finding
+    from jupyter_gpu_ext.gpu.health.facts import Facts, Gpu
+    from jupyter_gpu_ext.gpu.health.finding import Finding
 
 
 def to_markdown(title: str, findings: Iterable[Finding], facts: Facts) -> str:

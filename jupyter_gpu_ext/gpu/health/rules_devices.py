@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.gpu import seen
-from jupyter_gpu_ext.gpu.finding import Finding
-from jupyter_gpu_ext.gpu.rules_driver import NO_DEVICE, init_words
+from jupyter_gpu_ext.gpu.health import seen
+from jupyter_gpu_ext.gpu.health.finding import Finding
+from jupyter_gpu_ext.gpu.health.rules_driver import NO_DEVICE, init_words
 from jupyter_gpu_ext.text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Rule
 
 _VARIABLES = "https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables"
 _MIG = "https://docs.nvidia.com/datacenter/tesla/mig-user-guide/"

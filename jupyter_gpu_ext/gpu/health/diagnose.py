@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from jupyter_gpu_ext.gpu import rules_container, rules_devices, rules_driver, rules_torch, rules_trials
-from jupyter_gpu_ext.gpu.finding import LEVELS, Finding
+from jupyter_gpu_ext.gpu.health import rules_container, rules_devices, rules_driver, rules_torch, rules_trials
+from jupyter_gpu_ext.gpu.health.finding import LEVELS, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jupyter_gpu_ext.gpu.compat import Compat
-    from jupyter_gpu_ext.gpu.facts import Facts
-    from jupyter_gpu_ext.gpu.finding import Rule
+    from jupyter_gpu_ext.gpu.health.compat import Compat
+    from jupyter_gpu_ext.gpu.health.facts import Facts
+    from jupyter_gpu_ext.gpu.health.finding import Rule
 
 Verdict = Literal["ok", "warning", "error"]
 

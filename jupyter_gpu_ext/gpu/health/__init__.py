@@ -1,0 +1,1 @@
+"""The doctor: facts are gathered by probes, findings follow from them."""
