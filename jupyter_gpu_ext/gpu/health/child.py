@@ -34,7 +34,7 @@ class Child:
     Parameters
     ----------
     module : str
-        Its name below `jupyter_gpu_ext.gpu`.
+        Its name below `jupyter_gpu_ext.gpu.health`.
     limit_seconds : float
         After this it is ended; what it said by then counts.
     """
@@ -46,7 +46,7 @@ class Child:
         self._problem = ""
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- our own module
-                [sys.executable, "-m", f"jupyter_gpu_ext.gpu.{module}"],
+                [sys.executable, "-m", f"jupyter_gpu_ext.gpu.health.{module}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
