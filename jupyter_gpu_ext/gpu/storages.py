@@ -61,7 +61,7 @@ class Storage:
         """Note one way that leads to it."""
         self.keepers.add(keeper)
         self.tensors.append(weakref.ref(tensor))
-        if name not in self.names and len(self.names) < _MOST_NAMES:
+        if name and name not in self.names and len(self.names) < _MOST_NAMES:
             self.names.append(name)
         if tensor.numel() > self._largest:
             self._largest = tensor.numel()

@@ -99,8 +99,20 @@ class Kernels:
         """
         found = [one for one in await self.report() if one["id"] == identity]
         if not found:
-            raise NotFoundError("There is no such kernel.", hint="It was shut down, or is starting just now.")
+            raise _unknown()
         return found[0]
+
+    def link(self, identity: str) -> Link:
+        """Return the link to one kernel.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such kernel.
+        """
+        if identity not in self._links:
+            raise _unknown()
+        return self._links[identity]
 
     def expire(self) -> None:
         """Ask anew at the next report."""
@@ -203,6 +215,10 @@ class Kernels:
             "uses": [one.to_json() for one in uses],
             "loads": link.loads,
         }
+
+
+def _unknown() -> NotFoundError:
+    return NotFoundError("There is no such kernel.", hint="It was shut down, or is starting just now.")
 
 
 def _seconds_since(moment: Any) -> float | None:

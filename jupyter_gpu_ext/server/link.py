@@ -55,6 +55,7 @@ class Link:
     activity: object = None
     asking: asyncio.Task[None] | None = None
     _received: tuple[float, int] | None = None
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_due(self, now: float, activity: object) -> bool:
         """Whether it is time to ask; `activity` is when the kernel last ran something."""
@@ -66,8 +67,10 @@ class Link:
         return now - self.asked_at >= rest and (self.answered_once or activity != self.activity)
 
     async def ask(self) -> None:
-        """Ask for a report and keep what it says."""
-        content = await answer(self.client, {}, _ANSWER_SECONDS)
+        """Ask for a report and keep what it says; nothing while the kernel is busy with another question."""
+        if self._one_at_a_time.locked():
+            return
+        content = await self.answer({}, _ANSWER_SECONDS)
         if content is not None:
             self.linked, self.answered_once, self.misses = True, True, 0
             self.told = said.told(content.get("held"))
@@ -78,6 +81,20 @@ class Link:
         if self.misses >= _MISSES:
             self.linked, self.told, self.loads = False, (), []
         self.received_bytes_per_second = self._received = None
+
+    async def answer(self, question: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        """Return what the kernel answers, None when it is nothing of the form or comes too late.
+
+        Every client of a kernel has the same name there, so there is one, and it asks one question at a time.
+        """
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(seconds):
+                    content = await _exchange(self.client, question)
+            except Exception as error:  # noqa: BLE001 -- whatever a kernel sends, it is its own row that is missing
+                logger.debug("a kernel did not answer: %s", type(error).__name__)
+                return None
+        return content if isinstance(content, dict) else None
 
     def close(self) -> None:
         """Ask no more."""
@@ -91,20 +108,6 @@ class Link:
         self.received_bytes_per_second = None
         if before is not None and received_bytes is not None and now > before[0]:
             self.received_bytes_per_second = max(0, received_bytes - before[1]) / (now - before[0])
-
-
-async def answer(client: AsyncKernelClient, question: dict[str, Any], seconds: float) -> dict[str, Any] | None:
-    """Return what the kernel of `client` answers, None when it is nothing of the form or comes too late.
-
-    One question at a time: a client's second would take the answer to its first.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            content = await _exchange(client, question)
-    except Exception as error:  # noqa: BLE001 -- whatever a kernel sends, it is its own row that is missing
-        logger.debug("a kernel did not answer: %s", type(error).__name__)
-        return None
-    return content if isinstance(content, dict) else None
 
 
 async def _exchange(client: AsyncKernelClient, content: dict[str, Any]) -> Any:

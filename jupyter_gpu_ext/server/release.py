@@ -14,7 +14,6 @@ from jupyter_gpu_ext.gpu.ladder import OWN, PRICES, Rung
 from jupyter_gpu_ext.server import said
 from jupyter_gpu_ext.server.base import Handler
 from jupyter_gpu_ext.server.body import read_body
-from jupyter_gpu_ext.server.link import answer
 from jupyter_gpu_ext.text import format_bytes
 
 if TYPE_CHECKING:
@@ -123,12 +122,7 @@ class Releases:
             await ensure_async(self._kernel_manager.shutdown_kernel(identity))  # type: ignore[no-untyped-call]
 
     async def _asked(self, identity: str, question: dict[str, Any]) -> dict[str, Any]:
-        kernel: Any = self._kernel_manager.get_kernel(identity)
-        client = kernel.client()
-        try:
-            content = await answer(client, question, _ANSWER_SECONDS)
-        finally:
-            client.stop_channels()
+        content = await self._kernels.link(identity).answer(question, _ANSWER_SECONDS)
         if content is None:
             raise BusyError(
                 f"The kernel did not answer within {_ANSWER_SECONDS:.0f} s.",

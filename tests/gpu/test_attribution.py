@@ -40,10 +40,10 @@ def table(*processes):
     }
 
 
-BOTH = (device(A), device(B))
+TWO = (device(A), device(B))
 
 
-def machine(*readings, processes, means=How.PID, devices=BOTH):
+def machine(*readings, processes, means=How.PID, devices=TWO):
     return Machine(devices=devices, readings=readings, processes=processes, numbering=means)
 
 

@@ -13,73 +13,11 @@ from jupyter_gpu_ext.server import kernels, said
 from jupyter_gpu_ext.server import link as server_link
 from jupyter_gpu_ext.server.link import Link
 from tests.conftest import AZURITE_KEY, write_connections
-from tests.magics.cells import Cells
-from tests.server.contract import check
 from tests.server.live import wait_until
+from tests.server.notebook import Notebook
 
 SIZE = 512 * 512 * 4
 QUICK_SECONDS = 0.9
-
-
-class Notebook:
-    """A kernel that the server runs, with the session that gives it a path."""
-
-    def __init__(self, server, folder, path):
-        self.server, self.path = server, path
-        self.log = folder / f"{path}.log"
-        environ = {
-            **os.environ,
-            "JUPYTER_GPU_CONNECTIONS": str(folder / "connections.toml"),
-            "JUPYTER_GPU_SIMULATED": "2xL4",
-        }
-        # Open until the end: a restart starts the kernel with the same arguments.
-        self._stderr = self.log.open("wb")
-        start = self.manager.start_kernel(kernel_name="python3", env=environ, stderr=self._stderr)
-        self.id = server.await_(start)
-        session = server.app.session_manager.save_session("s-" + path, path=path, type="notebook", kernel_id=self.id)
-        server.await_(session)
-        self.cells = Cells(self.kernel.connection_file)
-
-    @property
-    def manager(self):
-        return self.server.app.kernel_manager
-
-    @property
-    def kernel(self):
-        return self.manager.get_kernel(self.id)
-
-    @property
-    def pid(self):
-        return self.kernel.provisioner.pid
-
-    def row(self):
-        reply = self.server.get("/gpu/status")
-        assert reply.status == 200
-        return next((one for one in check("/gpu/status", reply)["kernels"] if one["id"] == self.id), None)
-
-    def wait_for(self, condition):
-        """Poll as an open panel does, until the row is as wished; return it."""
-        return wait_until(lambda: (row := self.row()) and condition(row) and row, seconds=15)
-
-    @property
-    def known(self):
-        return self.server.extension.kernels._links[self.id]
-
-    def forget(self):
-        """Let the server meet this kernel anew: what ran before may have left it unasked for a while."""
-        known = self.server.extension.kernels._links.pop(self.id, None)
-        if known is not None:
-            self.server.call(known.close)
-        self.server.extension.kernels._made_at = float("-inf")
-
-    def linked(self):
-        self.forget()
-        return self.wait_for(lambda row: row["linked"])
-
-    def close(self):
-        self.cells.close()
-        self.server.await_(self.manager.shutdown_kernel(self.id, now=True))
-        self._stderr.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
