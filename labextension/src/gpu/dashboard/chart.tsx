@@ -1,0 +1,63 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { ChartSpec } from './charts';
+import { hasValues } from './charts';
+import type { Palette } from './palette';
+import type { Plot as PlotComponent } from './plot';
+import type { Span } from './ranges';
+
+export interface ChartProps {
+  readonly spec: ChartSpec;
+  readonly times: number[];
+  readonly span: Span;
+  readonly palette: Palette;
+  readonly clock: Intl.DateTimeFormat;
+  readonly Plot: typeof PlotComponent;
+  readonly onZoom: (span: Span | null) => void;
+  readonly trans: TranslationBundle;
+}
+
+/** A diagram, with the values at the cursor; without one, the newest. */
+export function Chart(props: ChartProps): React.JSX.Element {
+  const { spec, times, clock, Plot, trans } = props;
+  const [cursor, setCursor] = React.useState<number | null>(null);
+  const at = cursor ?? times.length - 1;
+  const time = cursor === null ? undefined : times[cursor];
+  return (
+    <figure className="jp-gpuext-Chart" data-chart={spec.id}>
+      <figcaption>
+        <h3>{spec.title}</h3>
+        {time === undefined ? null : (
+          <span className="jp-gpuext-Number">{clock.format(1000 * time)}</span>
+        )}
+      </figcaption>
+      {hasValues(spec) ? (
+        <Plot {...props} onCursor={setCursor} />
+      ) : (
+        <p className="jp-gpuext-Chart-empty">
+          {trans.__('not known: %1', spec.reason)}
+        </p>
+      )}
+      <ul className="jp-gpuext-Chart-legend">
+        {spec.lines.map(line => (
+          <li key={line.label} title={line.title}>
+            <i
+              className="jp-gpuext-Stroke"
+              data-line={line.color}
+              data-dashed={line.isDashed}
+            />
+            <span>{line.label}</span>
+            <span className="jp-gpuext-Number">
+              {textAt(spec, line.values[at])}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </figure>
+  );
+}
+
+function textAt(spec: ChartSpec, value: number | null | undefined): string {
+  return value === null || value === undefined ? '—' : spec.format(value);
+}

@@ -1,0 +1,85 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Released, Rung, RungName } from '../api';
+import { formatBytes, printable } from '../format';
+
+export function rungLabel(rung: RungName, trans: TranslationBundle): string {
+  switch (rung) {
+    case 'cache':
+      return trans.__('cache');
+    case 'traceback':
+      return trans.__('traceback');
+    case 'outputs':
+      return trans.__('outputs');
+    case 'restart':
+      return trans.__('restart');
+    case 'shutdown':
+      return trans.__('shut down');
+  }
+}
+
+/** What a rung would free: '+1.1 GB'. */
+export function rungAmount({ bytes }: Rung, trans: TranslationBundle): string {
+  if (bytes === null) {
+    return trans.__('amount unknown');
+  }
+  return bytes === 0 ? trans.__('nothing') : `+${formatBytes(bytes)}`;
+}
+
+/** Whether the kernel does not outlive this rung. */
+export function endsKernel(rung: RungName): boolean {
+  return rung === 'restart' || rung === 'shutdown';
+}
+
+/** The cheapest rung that frees something. */
+export function firstChoice(rungs: readonly Rung[]): RungName | null {
+  const found = rungs.find(rung => rung.bytes !== 0) ?? rungs[0];
+  return found?.rung ?? null;
+}
+
+export interface Question {
+  readonly title: string;
+  readonly body: string;
+  readonly act: string;
+}
+
+/** What is asked before a kernel ends; null where nothing is lost. */
+export function questionFor(
+  rung: RungName,
+  name: string,
+  trans: TranslationBundle
+): Question | null {
+  switch (rung) {
+    case 'restart':
+      return {
+        title: trans.__('Restart the kernel of %1?', name),
+        body: trans.__(
+          'All its variables are lost, and a cell that runs now is stopped. The notebook and its outputs stay.'
+        ),
+        act: trans.__('Restart')
+      };
+    case 'shutdown':
+      return {
+        title: trans.__('Shut down the kernel of %1?', name),
+        body: trans.__(
+          'All its variables are lost, and a cell that runs now is stopped. The notebook and its outputs stay; running a cell needs a new kernel.'
+        ),
+        act: trans.__('Shut down')
+      };
+    default:
+      return null;
+  }
+}
+
+/** The outcome as a sentence. */
+export function sentenceFor(
+  { freed_bytes: freed, message }: Released,
+  trans: TranslationBundle
+): string {
+  const said = printable(message);
+  if (freed === null) {
+    return said || trans.__('Done.');
+  }
+  const amount = trans.__('%1 freed', formatBytes(freed));
+  return said === '' ? `${amount}.` : said;
+}
