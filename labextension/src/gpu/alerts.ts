@@ -103,13 +103,17 @@ function deviceTroubles(
     .map(([kind]) => ({ kind, subject: uuid, device, kernel: null }));
 }
 
-const HEAT = /heat|hot|thermal|temperature/i;
+/** The server's words for what the driver does against heat. */
+const HEAT = new Set(['temperature', 'overheating']);
 
-function isHot({ now }: Device, { hotCelsius }: Thresholds): boolean {
-  return (
-    (now?.temperature_celsius ?? -Infinity) >= hotCelsius ||
-    (now?.throttled_by ?? []).some(reason => HEAT.test(reason))
-  );
+/** Whether heat slows a device down. */
+export function isSlowedByHeat({ now }: Device): boolean {
+  return (now?.throttled_by ?? []).some(reason => HEAT.has(reason));
+}
+
+function isHot(device: Device, { hotCelsius }: Thresholds): boolean {
+  const celsius = device.now?.temperature_celsius ?? -Infinity;
+  return celsius >= hotCelsius || isSlowedByHeat(device);
 }
 
 function isFull(device: Device, { fullRatio }: Thresholds): boolean {

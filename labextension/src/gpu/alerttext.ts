@@ -9,6 +9,7 @@ import {
   printable
 } from '../format';
 import type { Alert } from './alerts';
+import { isSlowedByHeat } from './alerts';
 
 /** An alert in one sentence and what to do next; a notification shows 140 characters. */
 export function alertText(alert: Alert, trans: TranslationBundle): string {
@@ -46,16 +47,17 @@ export function alertText(alert: Alert, trans: TranslationBundle): string {
 
 function hotText(
   name: string,
-  { now }: Device,
+  device: Device,
   trans: TranslationBundle
 ): string {
-  const celsius = now?.temperature_celsius ?? null;
-  return celsius === null
-    ? trans.__('%1 is slowed by heat. Check its cooling.', name)
+  const celsius = device.now?.temperature_celsius ?? null;
+  const heat = celsius === null ? '' : ` (${Math.round(celsius)} °C)`;
+  return isSlowedByHeat(device)
+    ? trans.__('%1 is slowed by heat%2. Check its cooling.', name, heat)
     : trans.__(
-        '%1 is hot: %2 °C. It slows down when it gets hotter; check its cooling.',
+        '%1 is hot%2. It slows down when it gets hotter: check its cooling.',
         name,
-        Math.round(celsius)
+        heat
       );
 }
 

@@ -47,7 +47,15 @@ export function Memory(props: IMemoryProps): React.JSX.Element {
           />
         ))}
         {shares.length > 0 && others !== null && others > 0 ? (
-          <Others bytes={others} trans={trans} />
+          <Others
+            bytes={others}
+            label={
+              shares.some(share => share.bytes === null)
+                ? trans.__('not told apart')
+                : trans.__('others')
+            }
+            trans={trans}
+          />
         ) : null}
       </ul>
     </div>
@@ -56,13 +64,14 @@ export function Memory(props: IMemoryProps): React.JSX.Element {
 
 function Others(props: {
   readonly bytes: number;
+  readonly label: string;
   readonly trans: TranslationBundle;
 }): React.JSX.Element {
-  const { bytes, trans } = props;
+  const { bytes, label, trans } = props;
   return (
     <li title={trans.__('what no notebook here accounts for')}>
       <i className="jp-gpuext-Swatch" data-color="others" />
-      <span className="jp-gpuext-Legend-name">{trans.__('others')}</span>
+      <span className="jp-gpuext-Legend-name">{label}</span>
       <span className="jp-gpuext-Number">{formatBytes(bytes)}</span>
     </li>
   );

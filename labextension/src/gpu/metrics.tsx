@@ -120,10 +120,13 @@ function Throttle(props: {
   if (by === null) {
     return <span title={reason}>{trans.__('throttling —')}</span>;
   }
-  return by.length === 0 ? (
-    <span>{trans.__('not throttled')}</span>
-  ) : (
-    <span data-tone="warning">
+  if (by.length === 0) {
+    return <span>{trans.__('not throttled')}</span>;
+  }
+  // A card at work meets its power limit: that is how it is built.
+  const isUsual = by.every(reason => reason === 'power limit');
+  return (
+    <span data-tone={isUsual ? undefined : 'warning'}>
       {trans.__('throttled: %1', printable(by.join(', ')))}
     </span>
   );

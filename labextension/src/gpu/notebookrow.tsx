@@ -18,53 +18,47 @@ interface INotebookRowProps {
 /** What a notebook holds on a device, and the way to release it. */
 export function NotebookRow(props: INotebookRowProps): React.JSX.Element {
   const { share, actions, trans } = props;
-  return (
-    <li data-kernel={share.kernelId}>
-      <i className="jp-gpuext-Swatch" data-color={share.color} />
-      <span className="jp-gpuext-Legend-name" title={tooltip(share, trans)}>
-        {notebookName(share, trans)}
-      </span>
-      <span className="jp-gpuext-Number">
-        {share.bytes === null ? '—' : formatBytes(share.bytes)}
-      </span>
-      {actions ? <More share={share} actions={actions} trans={trans} /> : null}
-      <Loads loads={share.loads} />
-    </li>
-  );
-}
-
-function More(props: {
-  readonly share: Share;
-  readonly actions: ReleaseActions;
-  readonly trans: TranslationBundle;
-}): React.JSX.Element {
-  const { share, trans } = props;
   const [open, setOpen] = React.useState(false);
   const button = React.useRef<HTMLButtonElement>(null);
+  const name = notebookName(share, trans);
   const close = () => {
     setOpen(false);
     button.current?.focus();
   };
   return (
-    <>
-      <div className="jp-gpuext-Legend-more">
-        <span>{shareFacts(share, trans)}</span>
-        <button
-          ref={button}
-          type="button"
-          className="jp-gpuext-Link"
-          aria-expanded={open}
-          aria-label={trans.__(
-            'Release memory of %1…',
-            notebookName(share, trans)
-          )}
-          onClick={() => setOpen(!open)}
-        >
-          {trans.__('Release…')}
-        </button>
-      </div>
-      {open ? <ReleaseForm {...props} onClose={close} /> : null}
-    </>
+    <li data-kernel={share.kernelId}>
+      <i className="jp-gpuext-Swatch" data-color={share.color} />
+      <span className="jp-gpuext-Legend-name" title={tooltip(share, trans)}>
+        {name}
+      </span>
+      <span className="jp-gpuext-Number">
+        {share.bytes === null ? '—' : formatBytes(share.bytes)}
+      </span>
+      {actions === null ? null : (
+        <div className="jp-gpuext-Legend-more">
+          <span>{shareFacts(share, trans)}</span>
+          <button
+            ref={button}
+            type="button"
+            className="jp-gpuext-Link"
+            aria-expanded={open}
+            aria-label={trans.__('Release memory of %1…', name)}
+            onClick={() => setOpen(!open)}
+          >
+            {trans.__('Release…')}
+          </button>
+        </div>
+      )}
+      <Loads loads={share.loads} />
+      {open && actions !== null ? (
+        <ReleaseForm
+          share={share}
+          actions={actions}
+          onClose={close}
+          trans={trans}
+        />
+      ) : null}
+    </li>
   );
 }
 

@@ -11,6 +11,7 @@ import type { ReleaseActions } from './releasing';
 import {
   endsKernel,
   firstChoice,
+  isOpen,
   questionFor,
   rungAmount,
   rungLabel,
@@ -96,7 +97,7 @@ function useLadder(props: IReleaseFormProps): ILadder {
     try {
       const found = (await actions.rungs(kernelId)).rungs;
       setRungs(found);
-      choose(now => now ?? firstChoice(found));
+      choose(now => now ?? firstChoice(found, share.linked));
     } catch (error) {
       setProblem(asApiError(error));
     }
@@ -127,7 +128,7 @@ function useLadder(props: IReleaseFormProps): ILadder {
     }
     setBusy(false);
   };
-  React.useEffect(() => void ask(), [kernelId]);
+  React.useEffect(() => void ask(), [kernelId, share.linked]);
   return {
     rungs,
     chosen,
@@ -143,9 +144,10 @@ function useLadder(props: IReleaseFormProps): ILadder {
 function RungList(
   props: IReleaseFormProps & ILadder & { readonly rungs: readonly Rung[] }
 ): React.JSX.Element {
-  const { rungs, chosen, choose, trans } = props;
+  const { share, rungs, chosen, choose, trans } = props;
   const group = React.useId();
   const first = React.useRef<HTMLInputElement>(null);
+  // Whoever came by the keyboard goes on from here.
   React.useEffect(() => first.current?.focus(), []);
   return (
     <>
@@ -157,6 +159,7 @@ function RungList(
             name={group}
             value={rung.rung}
             checked={rung.rung === chosen}
+            disabled={!isOpen(rung.rung, share.linked)}
             onChange={() => choose(rung.rung)}
           />
           <span>{rungLabel(rung.rung, trans)}</span>

@@ -21,7 +21,7 @@ export function rungLabel(rung: RungName, trans: TranslationBundle): string {
 /** What a rung would free: '+1.1 GB'. */
 export function rungAmount({ bytes }: Rung, trans: TranslationBundle): string {
   if (bytes === null) {
-    return trans.__('amount unknown');
+    return trans.__('unknown');
   }
   return bytes === 0 ? trans.__('nothing') : `+${formatBytes(bytes)}`;
 }
@@ -31,10 +31,20 @@ export function endsKernel(rung: RungName): boolean {
   return rung === 'restart' || rung === 'shutdown';
 }
 
-/** The cheapest rung that frees something. */
-export function firstChoice(rungs: readonly Rung[]): RungName | null {
-  const found = rungs.find(rung => rung.bytes !== 0) ?? rungs[0];
-  return found?.rung ?? null;
+/** Whether a rung can be taken: the kernel's own need the extension in it. */
+export function isOpen(rung: RungName, linked: boolean): boolean {
+  return linked || endsKernel(rung);
+}
+
+/** The cheapest rung that frees something; never one that loses variables. */
+export function firstChoice(
+  rungs: readonly Rung[],
+  linked: boolean
+): RungName | null {
+  const mild = rungs.filter(
+    ({ rung }) => !endsKernel(rung) && isOpen(rung, linked)
+  );
+  return (mild.find(({ bytes }) => bytes !== 0) ?? mild[0])?.rung ?? null;
 }
 
 export interface Question {

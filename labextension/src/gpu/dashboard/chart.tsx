@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { ChartSpec } from './charts';
 import { hasValues } from './charts';
+import { WITH_SECONDS } from './clock';
 import type { Palette } from './palette';
 import type { Plot as PlotComponent } from './plot';
 import type { Span } from './ranges';
@@ -12,7 +13,6 @@ export interface ChartProps {
   readonly times: number[];
   readonly span: Span;
   readonly palette: Palette;
-  readonly clock: Intl.DateTimeFormat;
   readonly Plot: typeof PlotComponent;
   readonly onZoom: (span: Span | null) => void;
   readonly trans: TranslationBundle;
@@ -20,7 +20,7 @@ export interface ChartProps {
 
 /** A diagram, with the values at the cursor; without one, the newest. */
 export function Chart(props: ChartProps): React.JSX.Element {
-  const { spec, times, clock, Plot, trans } = props;
+  const { spec, times, Plot, trans } = props;
   const [cursor, setCursor] = React.useState<number | null>(null);
   const at = cursor ?? times.length - 1;
   const time = cursor === null ? undefined : times[cursor];
@@ -29,7 +29,9 @@ export function Chart(props: ChartProps): React.JSX.Element {
       <figcaption>
         <h3>{spec.title}</h3>
         {time === undefined ? null : (
-          <span className="jp-gpuext-Number">{clock.format(1000 * time)}</span>
+          <span className="jp-gpuext-Number">
+            {WITH_SECONDS.format(1000 * time)}
+          </span>
         )}
       </figcaption>
       {hasValues(spec) ? (

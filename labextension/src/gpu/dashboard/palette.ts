@@ -18,7 +18,7 @@ export function readPalette(node: HTMLElement): Palette {
   };
   const palette = {
     axis: resolve('--jp-ui-font-color2'),
-    grid: resolve('--jp-border-color3'),
+    grid: resolve('--jp-border-color2'),
     font: `11px ${getComputedStyle(node).fontFamily}`,
     lines: Array.from({ length: LINE_COLORS }, (_, index) =>
       resolve(`--jp-gpuext-line-${index}`)

@@ -7,6 +7,7 @@ import 'uplot/dist/uPlot.min.css';
 import type { ChartSpec } from './charts';
 import { axisOf } from './charts';
 import type { Palette } from './palette';
+import { TO_THE_MINUTE, WITH_SECONDS } from './clock';
 import type { Span } from './ranges';
 
 const HEIGHT = 160;
@@ -19,7 +20,6 @@ export interface PlotProps {
   readonly times: number[];
   readonly span: Span;
   readonly palette: Palette;
-  readonly clock: Intl.DateTimeFormat;
   /** The stretch that a person dragged over; null to see everything again. */
   readonly onZoom: (span: Span | null) => void;
   /** The place in `times` that the cursor points at. */
@@ -82,7 +82,7 @@ function optionsFor(
   return {
     width: Math.max(1, node.clientWidth),
     height: HEIGHT,
-    padding: [8, 10, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: {
       y: false,
@@ -121,8 +121,10 @@ function axesFor(now: () => PlotProps): uPlot.Axis[] {
       ...common,
       size: 26,
       space: 64,
-      values: (_, splits) =>
-        splits.map(seconds => now().clock.format(1000 * seconds))
+      values: (_, splits, __, ___, stepSeconds) => {
+        const clock = stepSeconds < 60 ? WITH_SECONDS : TO_THE_MINUTE;
+        return splits.map(seconds => clock.format(1000 * seconds));
+      }
     },
     {
       ...common,

@@ -90,7 +90,6 @@ function Charts(props: DashboardProps): React.JSX.Element | null {
     () => timelineFor(props),
     [props.samples, props.history, status, range]
   );
-  const clock = React.useMemo(() => clockFor(range), [range]);
   if (status?.devices.length === 0) {
     return null;
   }
@@ -122,7 +121,6 @@ function Charts(props: DashboardProps): React.JSX.Element | null {
           times={timeline.times}
           span={span}
           palette={palette}
-          clock={clock}
           Plot={Plot}
           onZoom={props.onZoom}
           trans={trans}
@@ -141,14 +139,4 @@ function timelineFor(props: DashboardProps): Timeline | null {
   return range === 'live'
     ? timelineOfSamples(samples, devices, interval_seconds)
     : history && timelineOfHistory(history, devices, secondsOf(range));
-}
-
-/** Seconds are worth their room on the shortest range only. */
-function clockFor(range: Range): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat(undefined, {
-    hour: '2-digit',
-    minute: '2-digit',
-    ...(range === 'live' ? { second: '2-digit' } : {}),
-    hourCycle: 'h23'
-  });
 }

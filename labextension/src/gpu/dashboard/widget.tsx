@@ -128,5 +128,6 @@ export function dashboardWidget(options: IDashboardOptions): MainAreaWidget {
   widget.title.label = options.trans.__('GPU dashboard');
   widget.title.icon = gpuIcon;
   widget.title.closable = true;
+  widget.toolbar.hide();
   return widget;
 }

@@ -10,7 +10,7 @@ export function worstFirst(findings: readonly Finding[]): Finding[] {
 
 export const MARKS: Readonly<Record<Level, string>> = {
   ok: '✓',
-  note: 'ⓘ',
+  note: 'i',
   warning: '⚠',
   error: '✗'
 };

@@ -55,6 +55,7 @@ export function doctorWidget(options: IDoctorOptions): MainAreaWidget {
   widget.title.label = options.trans.__('GPU doctor');
   widget.title.icon = doctorIcon;
   widget.title.closable = true;
+  widget.toolbar.hide();
   return widget;
 }
 
