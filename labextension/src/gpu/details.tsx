@@ -45,12 +45,12 @@ function FactList(props: IDetailsProps): React.JSX.Element {
         </React.Fragment>
       ))}
       <dt>{trans.__('UUID')}</dt>
-      <dd>
+      <dd className="jp-gpuext-Wide">
         <code>{device.uuid}</code>
       </dd>
       {shares.length > 0 ? <dt>{trans.__('how we know')}</dt> : null}
       {shares.map(share => (
-        <dd key={shareKey(share)}>
+        <dd key={shareKey(share)} className="jp-gpuext-Wide">
           {notebookName(share, trans)}: {howWords(share.how, trans)}
         </dd>
       ))}

@@ -62,7 +62,8 @@ export function ReleaseForm(props: IReleaseFormProps): React.JSX.Element {
           <Button
             primary
             label={ladder.busy ? trans.__('Releasing…') : trans.__('Go')}
-            disabled={ladder.busy || ladder.chosen === null}
+            // Not while busy: a button that is disabled loses the focus.
+            disabled={ladder.chosen === null}
             onClick={ladder.go}
           />
         )}
@@ -137,7 +138,7 @@ function useLadder(props: IReleaseFormProps): ILadder {
     problem,
     choose,
     ask: () => void ask(),
-    go: () => void (chosen && go(chosen))
+    go: () => void (chosen !== null && !busy && go(chosen))
   };
 }
 
