@@ -1,4 +1,3 @@
-import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { ChartSpec } from './charts';
@@ -15,14 +14,12 @@ export interface ChartProps {
   readonly palette: Palette;
   readonly Plot: typeof PlotComponent;
   readonly onZoom: (span: Span | null) => void;
-  readonly trans: TranslationBundle;
 }
 
 /** A diagram, with the values at the cursor; without one, the newest. */
 export function Chart(props: ChartProps): React.JSX.Element {
-  const { spec, times, Plot, trans } = props;
+  const { spec, times, Plot } = props;
   const [cursor, setCursor] = React.useState<number | null>(null);
-  const at = cursor ?? times.length - 1;
   const time = cursor === null ? undefined : times[cursor];
   return (
     <figure className="jp-gpuext-Chart" data-chart={spec.id}>
@@ -35,28 +32,39 @@ export function Chart(props: ChartProps): React.JSX.Element {
         )}
       </figcaption>
       {hasValues(spec) ? (
-        <Plot {...props} onCursor={setCursor} />
+        <>
+          <Plot {...props} onCursor={setCursor} />
+          <Legend spec={spec} at={cursor ?? times.length - 1} />
+        </>
       ) : (
-        <p className="jp-gpuext-Chart-empty">
-          {trans.__('not known: %1', spec.reason)}
-        </p>
+        <p className="jp-gpuext-Chart-empty">{spec.reason}</p>
       )}
-      <ul className="jp-gpuext-Chart-legend">
-        {spec.lines.map(line => (
-          <li key={line.label} title={line.title}>
-            <i
-              className="jp-gpuext-Stroke"
-              data-line={line.color}
-              data-dashed={line.isDashed}
-            />
-            <span>{line.label}</span>
-            <span className="jp-gpuext-Number">
-              {textAt(spec, line.values[at])}
-            </span>
-          </li>
-        ))}
-      </ul>
     </figure>
+  );
+}
+
+/** The value of each line at one place. */
+function Legend(props: {
+  readonly spec: ChartSpec;
+  readonly at: number;
+}): React.JSX.Element {
+  const { spec, at } = props;
+  return (
+    <ul className="jp-gpuext-Chart-legend">
+      {spec.lines.map(line => (
+        <li key={line.label} title={line.title}>
+          <i
+            className="jp-gpuext-Stroke"
+            data-line={line.color}
+            data-dashed={line.isDashed}
+          />
+          <span>{line.label}</span>
+          <span className="jp-gpuext-Number">
+            {textAt(spec, line.values[at])}
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

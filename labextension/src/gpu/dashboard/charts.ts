@@ -64,7 +64,7 @@ export function chartsOf(
       title: trans.__('storage'),
       most: null,
       format: value => `${formatBytes(value)}/s`,
-      reason: trans.__('no notebook loaded anything yet'),
+      reason: trans.__('no notebook has loaded anything from storage yet'),
       lines: [storageLine(timeline, trans)]
     }
   ];
@@ -107,6 +107,6 @@ function reasonOf(
   id: Quantity,
   trans: TranslationBundle
 ): string {
-  const reasons = devices.flatMap(({ now }) => now?.unavailable[id] ?? []);
-  return reasons[0] ?? trans.__('no sample yet');
+  const [reason] = devices.flatMap(({ now }) => now?.unavailable[id] ?? []);
+  return trans.__('not known: %1', reason ?? trans.__('no sample yet'));
 }

@@ -28,8 +28,13 @@ export function rangeLabel(range: Range, trans: TranslationBundle): string {
 /** Seconds since the epoch. */
 export type Span = readonly [number, number];
 
-/** The time axis: as far as the range goes, up to the newest point. */
+/** Of a range that has only begun to fill, at least this part is shown. */
+const LEAST_PART = 0.1;
+
+/** The time axis: up to the newest point, and as far back as the range and the points go. */
 export function spanOf(times: readonly number[], range: Range): Span {
   const end = times.at(-1) ?? Date.now() / 1000;
-  return [end - secondsOf(range), end];
+  const seconds = secondsOf(range);
+  const known = end - (times[0] ?? end);
+  return [end - Math.min(seconds, Math.max(LEAST_PART * seconds, known)), end];
 }

@@ -123,7 +123,6 @@ function Charts(props: DashboardProps): React.JSX.Element | null {
           palette={palette}
           Plot={Plot}
           onZoom={props.onZoom}
-          trans={trans}
         />
       ))}
     </div>
