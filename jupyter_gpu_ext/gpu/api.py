@@ -22,6 +22,7 @@ def open_backend(
     environ: Mapping[str, str] = os.environ,
     *,
     held_bytes: Callable[[], Mapping[str, int]] = nothing_held,
+    pcie_throughput: bool = False,
 ) -> DeviceBackend:
     """Open the simulated devices if `JUPYTER_GPU_SIMULATED` asks for some, else the real ones.
 
@@ -31,6 +32,8 @@ def open_backend(
         The environment.
     held_bytes : callable
         Bytes that loads hold, by device uuid: what simulated devices show as used.
+    pcie_throughput : bool
+        Read what goes over the PCIe link, too, at 20 ms a direction and card.
 
     Raises
     ------
@@ -39,7 +42,8 @@ def open_backend(
     BackendError
         No device can be read here; its `state` says why.
     """
-    return parse_simulated(environ.get(VARIABLE, ""), held_bytes=held_bytes) or NvmlBackend()
+    simulated = parse_simulated(environ.get(VARIABLE, ""), held_bytes=held_bytes)
+    return simulated or NvmlBackend(pcie_throughput=pcie_throughput)
 
 
 def status() -> Status:

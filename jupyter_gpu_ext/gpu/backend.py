@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.models import Device, DeviceSample, State
 
 
+# Reasons that are no fault: nobody asked, or there is nothing to ask.
+OFF = "off: GpuExtension.pcie_throughput turns it on, at 20 ms a reading"
+OF_THE_CARD = "told for the whole card only"
+NO_FAULT = frozenset({OFF, OF_THE_CARD})
+
+
 class BackendError(DeviceError):
     """The hardware layer cannot answer for any device.
 

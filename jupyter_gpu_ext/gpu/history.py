@@ -19,17 +19,25 @@ class History:
     Parameters
     ----------
     interval_seconds : float
-        Time between samples: decides how many make up ten minutes.
+        The least time between samples: decides how many make up ten minutes.
     """
 
     def __init__(self, interval_seconds: float) -> None:
         self._samples: deque[Sample] = deque(maxlen=max(1, round(SPAN_SECONDS / interval_seconds)))
         self.cursor = 0
 
-    def append(self, devices: tuple[DeviceSample, ...], time: float) -> None:
-        """Add a sample, `time` in seconds since the epoch."""
+    def append(
+        self, devices: tuple[DeviceSample, ...], time: float, storage_bytes_per_second: float | None = None
+    ) -> Sample:
+        """Add a sample, `time` in seconds since the epoch, and let go of what is older than ten minutes."""
         self.cursor += 1
-        self._samples.append(Sample(cursor=self.cursor, time=time, devices=devices))
+        sample = Sample(
+            cursor=self.cursor, time=time, devices=devices, storage_bytes_per_second=storage_bytes_per_second
+        )
+        self._samples.append(sample)
+        while self._samples[0].time < time - SPAN_SECONDS:
+            self._samples.popleft()
+        return sample
 
     @property
     def newest(self) -> tuple[DeviceSample, ...]:

@@ -113,11 +113,6 @@ SERIES = ("memory_used_bytes", "utilization_ratio", "temperature_celsius", "powe
 METRICS = tuple(one.name for one in fields(DeviceSample) if one.name not in {"uuid", "unavailable", "processes"})
 
 
-def unread(*known: str) -> dict[str, str]:
-    """Return a reason for each field of a reading that nobody asked for."""
-    return {name: "not read" for name in (*METRICS, "processes") if name not in known}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One reading of all GPUs.
@@ -147,7 +142,7 @@ class Status:
     simulated : bool
         The devices are made up.
     stale : bool
-        No sample for ten intervals.
+        The driver was asked more than five seconds ago and has not answered.
     interval_seconds : float
         Time between samples; 0 for a single reading.
     cursor : int

@@ -3,54 +3,55 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from inspect import unwrap
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.gpu import nvml_errors as codes
+from jupyter_gpu_ext.gpu import nvml_slices
 from jupyter_gpu_ext.gpu.backend import BackendError
-from jupyter_gpu_ext.gpu.models import Device, DeviceSample, unread
+from jupyter_gpu_ext.gpu.models import Device, DeviceSample
+from jupyter_gpu_ext.gpu.nvml_library import NO_SUCH_CALL, Answer, Capabilities, Library, Query
+from jupyter_gpu_ext.gpu.nvml_processes import Instance, holders
+from jupyter_gpu_ext.gpu.nvml_readings import MEMORY, memory_total, read, to_sample
+from jupyter_gpu_ext.gpu.system_memory import SystemMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _MODULE_VERSION_FILE = Path("/proc/driver/nvidia/version")
 _VERSION = re.compile(r"\b\d{3,}(?:\.\d+)+")
-# NVML's own "no value": all bits set.
-_NO_VALUE = 2**64 - 1
-_NO_SUCH_CALL = {
-    codes.NOT_SUPPORTED,
-    codes.FUNCTION_NOT_FOUND,
-    codes.ARGUMENT_VERSION_MISMATCH,
-    codes.DEPRECATED,
-}
-# After these the handle may never work again, though the device may be back.
-_DEAD_HANDLE = {
-    codes.UNINITIALIZED,
-    codes.INVALID_ARGUMENT,
-    codes.GPU_IS_LOST,
-    codes.RESET_REQUIRED,
-    codes.UNKNOWN,
-}
+# After one of these the handle may never work again, though the device may be back.
+_LOST = {codes.UNINITIALIZED, codes.GPU_IS_LOST, codes.RESET_REQUIRED}
+# So it is when nothing but these comes back; one query alone may have trouble of its own.
+_DOUBTED = {codes.INVALID_ARGUMENT, codes.UNKNOWN}
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One index of NVML; without a handle, `problem` is the code that says why."""
+    """A device; without a handle, `problem` is the code that says why."""
 
     device: Device
+    capabilities: Capabilities
     handle: Any = None
     problem: int = codes.GPU_IS_LOST
+    instance: Instance | None = None
+    cut: bool = False
+    slices: list[_Slot] = field(default_factory=list)
 
 
 class NvmlBackend:
-    """All devices that NVML shows to this process.
+    """All cards that NVML shows to this process, and their MIG slices.
 
     Parameters
     ----------
+    pcie_throughput : bool
+        Read what goes over the PCIe link, too: each reading watches it for 20 ms a direction and card.
     module_version_file : Path
         Where the kernel module tells its version.
+    clock : callable
+        Seconds: what a device does not know is asked again after some time.
 
     Raises
     ------
@@ -60,10 +61,18 @@ class NvmlBackend:
 
     simulated = False
 
-    def __init__(self, *, module_version_file: Path = _MODULE_VERSION_FILE) -> None:
+    def __init__(
+        self,
+        *,
+        pcie_throughput: bool = False,
+        module_version_file: Path = _MODULE_VERSION_FILE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pcie_throughput = pcie_throughput
         self._module_version_file = module_version_file
-        self._nvml = _binding()
-        self._slots: list[_Slot] = []
+        self._clock = clock
+        self._library = Library(_binding())
+        self._cards: list[_Slot] = []
         self._open = False
         self._init()
         try:
@@ -73,22 +82,25 @@ class NvmlBackend:
             raise
 
     def devices(self) -> tuple[Device, ...]:
-        """Return the devices, by NVML's index."""
-        return tuple(slot.device for slot in self._slots)
+        """Return the cards, by NVML's index, and behind each its slices."""
+        return tuple(slot.device for slot in self._slots())
 
     def sample(self) -> tuple[DeviceSample, ...]:
         """Read every device; a metric that NVML refuses is None with the refusal in words."""
         self._refresh()
-        return tuple(self._read(slot) for slot in self._slots)
+        return tuple(self._read(slot) for slot in self._slots())
 
     def close(self) -> None:
         """Give NVML back."""
         if self._open:
             self._open = False
-            self._ask(self._nvml.nvmlShutdown)
+            self._library.ask("nvmlShutdown")
+
+    def _slots(self) -> Iterable[_Slot]:
+        return [slot for card in self._cards for slot in (card, *card.slices)]
 
     def _init(self) -> None:
-        _, code = self._ask(self._nvml.nvmlInit)
+        _, code = self._library.ask("nvmlInit")
         if code:
             raise self._failure(code)
         self._open = True
@@ -96,72 +108,113 @@ class NvmlBackend:
     def _refresh(self) -> None:
         """Hold a handle for every device that gives one."""
         count = self._count()
-        if count != len(self._slots):
-            self._slots = [_Slot(_unidentified(index)) for index in range(count)]
-        for slot in self._slots:
-            if slot.handle is None:
-                self._acquire(slot)
-        if all(slot.handle is None for slot in self._slots):
-            raise self._failure(self._slots[0].problem if self._slots else codes.GPU_NOT_FOUND)
+        if count != len(self._cards):
+            self._cards = [self._slot(_unidentified(index)) for index in range(count)]
+        new = [card for card in self._cards if card.handle is None]
+        for card in new:
+            self._acquire(card)
+        if all(card.handle is None for card in self._cards):
+            raise self._failure(self._cards[0].problem if self._cards else codes.GPU_NOT_FOUND)
+        for card in self._cards:
+            self._cut(card)
+        for card in new:
+            # A device shows its memory's size before its first reading.
+            if card.handle is not None:
+                self._memory(card)
 
     def _count(self) -> int:
-        count, code = self._ask(self._nvml.nvmlDeviceGetCount)
+        count, code = self._library.ask("nvmlDeviceGetCount")
         if code == codes.UNINITIALIZED:
             # Another user of NVML in this process has shut it down once too often.
             self.close()
-            self._slots = []
+            self._cards = []
             self._init()
-            count, code = self._ask(self._nvml.nvmlDeviceGetCount)
+            count, code = self._library.ask("nvmlDeviceGetCount")
         if code:
             raise self._failure(code)
         return int(count)
 
-    def _acquire(self, slot: _Slot) -> None:
-        slot.handle, slot.problem = self._ask(self._nvml.nvmlDeviceGetHandleByIndex, slot.device.index)
-        if slot.handle is not None:
-            self._identify(slot)
-            self._memory(slot)
+    def _slot(self, device: Device) -> _Slot:
+        return _Slot(device, Capabilities(self._library, self._clock))
 
-    def _identify(self, slot: _Slot) -> None:
-        slot.device = replace(
-            slot.device,
-            uuid=self._string(self._nvml.nvmlDeviceGetUUID, slot.handle) or slot.device.uuid,
-            name=self._string(self._nvml.nvmlDeviceGetName, slot.handle) or slot.device.name,
+    def _acquire(self, card: _Slot) -> None:
+        card.handle, card.problem = self._library.ask("nvmlDeviceGetHandleByIndex", card.device.index)
+        if card.handle is None:
+            return
+        card.capabilities = Capabilities(self._library, self._clock)
+        card.device = replace(
+            card.device,
+            uuid=self._library.text("nvmlDeviceGetUUID", card.handle) or card.device.uuid,
+            name=self._library.text("nvmlDeviceGetName", card.handle) or card.device.name,
         )
+
+    def _cut(self, card: _Slot) -> None:
+        """Find a card's slices; those that are known keep what was found out about them."""
+        if card.handle is None:
+            for slot in card.slices:
+                slot.handle, slot.problem = None, card.problem
+            return
+        mode = card.capabilities.ask(nvml_slices.MODE, card.handle)
+        if mode.value is None and mode.code not in NO_SUCH_CALL:
+            return
+        cut = bool(mode.value and mode.value[0])
+        known = {slot.device.index: slot.device.uuid for slot in card.slices}
+        found = nvml_slices.slices(self._library, card.handle, card.device.uuid, known) if cut else []
+        if found is not None:
+            self._hold(card, found)
+        if cut != card.cut:
+            # A card that is cut knows other queries than a whole one.
+            card.cut, card.capabilities = cut, Capabilities(self._library, self._clock)
+
+    def _hold(self, card: _Slot, found: list[nvml_slices.Slice]) -> None:
+        known = {slot.device.uuid: slot for slot in card.slices}
+        card.slices = [known.get(one.uuid) or self._new_slice(card, one) for one in found]
+        for slot, one in zip(card.slices, found, strict=True):
+            slot.handle, slot.problem = one.handle, one.problem
+
+    def _new_slice(self, card: _Slot, found: nvml_slices.Slice) -> _Slot:
+        slot = self._slot(
+            Device(
+                index=found.index,
+                uuid=found.uuid,
+                name=nvml_slices.name(self._library, found.handle),
+                memory_total_bytes=nvml_slices.total_bytes(self._library, found.handle),
+                slice_of=card.device.uuid,
+            )
+        )
+        slot.handle = found.handle
+        slot.instance = nvml_slices.instance(self._library, found.handle)
+        self._memory(slot)
+        return slot
 
     def _read(self, slot: _Slot) -> DeviceSample:
         if slot.handle is None:
-            return _sample(slot.device.uuid, (None, slot.problem), (None, slot.problem))
-        memory = self._memory(slot)
-        rates = self._ask(self._nvml.nvmlDeviceGetUtilizationRates, slot.handle)
-        if {memory[1], rates[1]} & _DEAD_HANDLE:
+            gone = Answer(code=slot.problem, reason=codes.describe(slot.problem), asked=False)
+            return to_sample(slot.device.uuid, self._answers(slot, lambda _: gone), gone)
+        answers = self._answers(slot, lambda query: self._ask(slot, query))
+        processes = holders(slot.capabilities, slot.handle, belongs=_belongs(slot))
+        if _is_dead({answer.code for answer in (*answers.values(), processes) if answer.asked}):
             slot.handle = None
-        return _sample(slot.device.uuid, memory, rates)
+        return to_sample(slot.device.uuid, answers, processes)
 
-    def _memory(self, slot: _Slot) -> tuple[Any, int]:
-        """Ask for the layout that tells reserved bytes from used ones, else for the older one."""
-        info, code = self._ask(self._nvml.nvmlDeviceGetMemoryInfo, slot.handle, self._nvml.nvmlMemory_v2)
-        if code in _NO_SUCH_CALL:
-            info, code = self._ask(self._nvml.nvmlDeviceGetMemoryInfo, slot.handle)
-        total = _value(info, "total")
-        if total is not None:
-            slot.device = replace(slot.device, memory_total_bytes=total)
-        return info, code
+    def _answers(self, slot: _Slot, ask: Callable[[Query], Answer]) -> dict[Query, Answer]:
+        return read(ask, is_slice=slot.device.slice_of is not None, pcie_throughput=self._pcie_throughput)
 
-    def _string(self, query: Callable[..., Any], *arguments: Any) -> str:
-        # The binding decodes strictly; below its decorator are the bytes.
-        raw, _ = self._ask(unwrap(query), *arguments)
-        return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw or "")
+    def _ask(self, slot: _Slot, query: Query) -> Answer:
+        return self._memory(slot) if query is MEMORY else slot.capabilities.ask(query, slot.handle)
 
-    def _ask(self, query: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
-        """Return NVML's answer and 0, or None and its return code."""
-        try:
-            return query(*arguments), 0
-        except self._nvml.NVMLError as error:
-            return None, int(error.value)
+    def _memory(self, slot: _Slot) -> Answer:
+        """Ask for a device's memory: the system's where it has none of its own."""
+        answer = slot.capabilities.ask(MEMORY, slot.handle)
+        shares = answer.code == codes.NOT_SUPPORTED and slot.device.slice_of is None and not slot.cut
+        if shares:
+            answer = replace(answer, value=SystemMemory.now(), reason="")
+        if (total := memory_total(answer)) is not None:
+            slot.device = replace(slot.device, memory_total_bytes=total, shares_memory=shares)
+        return answer
 
     def _failure(self, code: int) -> BackendError:
-        library = self._string(self._nvml.nvmlSystemGetNVMLVersion)
+        library = self._library.text("nvmlSystemGetNVMLVersion")
         module = _module_version(self._module_version_file)
         return codes.opening_failed(code, module=module, library=_version_in(library))
 
@@ -178,23 +231,15 @@ def _unidentified(index: int) -> Device:
     return Device(index=index, uuid=f"index-{index}", name="name not reported", memory_total_bytes=None)
 
 
-def _sample(uuid: str, memory: tuple[Any, int], rates: tuple[Any, int]) -> DeviceSample:
-    used, percent = _value(memory[0], "used"), _value(rates[0], "gpu")
-    ratio = percent / 100 if percent is not None and percent <= 100 else None
-    readings = {"memory_used_bytes": (used, memory[1]), "utilization_ratio": (ratio, rates[1])}
-    unavailable = unread(*readings) | {
-        field: _reason(code) for field, (value, code) in readings.items() if value is None
-    }
-    return DeviceSample(uuid=uuid, memory_used_bytes=used, utilization_ratio=ratio, unavailable=unavailable)
+def _belongs(slot: _Slot) -> Callable[[Instance], bool]:
+    if slot.device.slice_of is None:
+        elsewhere = {one.instance for one in slot.slices}
+        return lambda instance: instance not in elsewhere
+    return lambda instance: slot.instance in {None, instance}
 
 
-def _value(struct: Any, field: str) -> int | None:
-    value = None if struct is None else int(getattr(struct, field))
-    return None if value == _NO_VALUE else value
-
-
-def _reason(code: int) -> str:
-    return codes.describe(code) if code else "the driver gave no value"
+def _is_dead(seen: set[int]) -> bool:
+    return bool(seen & _LOST) or (bool(seen) and seen <= _DOUBTED)
 
 
 def _module_version(file: Path) -> str:

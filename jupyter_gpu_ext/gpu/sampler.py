@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import GpuExtError
-from jupyter_gpu_ext.gpu.backend import BackendError
+from jupyter_gpu_ext.gpu.backend import NO_FAULT, BackendError
+from jupyter_gpu_ext.gpu.day import Day
 from jupyter_gpu_ext.gpu.faults import FaultLog
 from jupyter_gpu_ext.gpu.history import History
 from jupyter_gpu_ext.gpu.models import State, Status
-from jupyter_gpu_ext.gpu.pace import PAUSE_AFTER_SECONDS, rest_seconds
+from jupyter_gpu_ext.gpu.pace import WATCHED_SECONDS, rest_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,21 +22,28 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.backend import DeviceBackend
     from jupyter_gpu_ext.gpu.models import Device, DeviceSample
 
-STALE_INTERVALS = 10
-
 logger = logging.getLogger(__name__)
 _STARTING = BackendError(State.STARTING, "Waiting for the GPU's driver to answer.")
 
 
+def _nobody_says() -> float | None:
+    return None
+
+
 class Sampler:
-    """Samples the devices on one daemon thread, however many ask; pauses while nobody does.
+    """Samples the devices on one daemon thread, however many ask; once a minute while nobody does.
 
     Parameters
     ----------
     open_backend : callable
         Opens the hardware layer; may raise BackendError, and is then tried again later.
     interval_seconds : float
-        Time between samples.
+        Time between samples while somebody looks.
+    storage_rate : callable
+        What the notebooks receive from storage now, in bytes a second, None where nobody says; called at each
+        sample by the sampling thread, raises nothing and does not wait.
+    stale_seconds : float
+        A driver that was asked so long ago and has not answered hangs.
     clock : callable
         Monotonic seconds.
     wall_clock : callable
@@ -46,21 +55,28 @@ class Sampler:
         open_backend: Callable[[], DeviceBackend],
         interval_seconds: float = 1.0,
         *,
+        storage_rate: Callable[[], float | None] = _nobody_says,
+        stale_seconds: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._open_backend = open_backend
         self._interval_seconds = interval_seconds
+        self._storage_rate = storage_rate
+        self._stale_seconds = stale_seconds
         self._clock = clock
         self._wall_clock = wall_clock
         # Only the sampling thread touches the backend; the lock guards what `status` reads.
         self._backend: DeviceBackend | None = None
         self._lock = threading.Lock()
         self._history = History(interval_seconds)
+        self._day = Day()
         self._devices: tuple[Device, ...] = ()
         self._simulated = False
         self._problem: BackendError | None = _STARTING
-        self._answered_at = self._asked_at = clock()
+        self._asked_at = clock()
+        # While the driver is being asked: since when.
+        self._waiting_since: float | None = None
         self._failures = 0
         self._faults = FaultLog(clock)
         self._wake = threading.Event()
@@ -88,15 +104,22 @@ class Sampler:
         """
         now = self._clock()
         with self._lock:
-            was_paused = now - self._asked_at > PAUSE_AFTER_SECONDS
+            was_unwatched = now - self._asked_at > WATCHED_SECONDS
             self._asked_at = now
             status = self._snapshot(since, now)
-        if was_paused:
+        if was_unwatched:
             self._wake.set()
         return status
 
+    def history(self) -> dict[str, Any]:
+        """Return the last 24 hours as plain data, a value a minute; waits for no hardware and never raises."""
+        with self._lock:
+            return self._day.to_json()
+
     def poll(self) -> None:
         """Read the devices once, or find out why not; the sampling thread's step."""
+        with self._lock:
+            self._waiting_since = self._clock()
         try:
             backend = self._opened()
             self._record(backend, backend.sample())
@@ -115,7 +138,7 @@ class Sampler:
                 self._wake.wait(self._rest_seconds())
         self._close()
 
-    def _rest_seconds(self) -> float | None:
+    def _rest_seconds(self) -> float:
         with self._lock:
             unasked_seconds = self._clock() - self._asked_at
         state = self._problem.state if self._problem else State.OK
@@ -132,21 +155,23 @@ class Sampler:
         return self._backend
 
     def _record(self, backend: DeviceBackend, readings: tuple[DeviceSample, ...]) -> None:
+        rate = self._storage_rate()
         with self._lock:
-            self._history.append(readings, self._wall_clock())
             self._devices, self._simulated = backend.devices(), backend.simulated
+            sample = self._history.append(readings, self._wall_clock(), rate)
+            self._day.append(sample, self._devices)
             self._problem, self._failures = None, 0
-            self._answered_at = self._clock()
-        refused = (f"{r.uuid} {field}: {reason}" for r in readings for field, reason in r.unavailable.items())
+            self._waiting_since = None
+        refused = _refused(readings)
         for fault in self._faults.news(refused):
-            logger.info("GPU %s", fault)
+            logger.info("GPU %s (%s)", fault, ", ".join(refused[fault]))
 
     def _fail(self, problem: BackendError) -> bool:
         """Show a problem and start over at the next poll; return whether it is news."""
         with self._lock:
             self._devices, self._simulated = (), False
             self._problem, self._failures = problem, self._failures + 1
-            self._answered_at = self._clock()
+            self._waiting_since = None
         self._close()
         news = self._faults.news([str(problem)])
         for fault in news:
@@ -160,19 +185,29 @@ class Sampler:
 
     def _snapshot(self, since: int, now: float) -> Status:
         problem = self._problem
-        waiting = problem is None or problem.state is State.STARTING
+        hangs = self._waiting_since is not None and now - self._waiting_since > self._stale_seconds
         return Status(
             state=problem.state if problem else State.OK,
             reason=problem.message if problem else "",
             hint=problem.hint if problem else "",
             simulated=self._simulated,
-            stale=waiting and now - self._answered_at > STALE_INTERVALS * self._interval_seconds,
+            stale=hangs,
             interval_seconds=self._interval_seconds,
             cursor=self._history.cursor,
             devices=self._devices,
             now=self._history.newest if self._devices else (),
             samples=self._history.after(since),
         )
+
+
+def _refused(readings: tuple[DeviceSample, ...]) -> dict[str, list[str]]:
+    """Return each device with a refusal, and what was refused: a lost device is one line of the log."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for reading in readings:
+        for field, reason in reading.unavailable.items():
+            if reason not in NO_FAULT:
+                found[f"{reading.uuid}: {reason}"].append(field)
+    return found
 
 
 def _as_problem(error: GpuExtError) -> BackendError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
-from traitlets import Float
+from traitlets import Bool, Float
 
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
@@ -24,6 +24,8 @@ from jupyter_gpu_ext.storage.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jupyter_gpu_ext.gpu.backend import DeviceBackend
 
 PREFIX = "/jupyter-gpu-ext/api"
 
@@ -45,14 +47,18 @@ class GpuExtension(ExtensionApp):
         config=True,
     )
 
+    pcie_throughput = Bool(
+        False,
+        help="Read what goes over each GPU's PCIe link, too. The driver watches it for 20 ms a direction and GPU.",
+        config=True,
+    )
+
     def initialize_handlers(self) -> None:
         """Build the services and the routes over them."""
         server: Any = self.serverapp
         forbid_questions()
         self.kernels = Kernels(server.kernel_manager, server.session_manager)
-        self.sampler = Sampler(
-            lambda: gpu.open_backend(held_bytes=self._held_bytes), interval_seconds=self.sample_interval_seconds
-        )
+        self.sampler = Sampler(self._open_backend, interval_seconds=self.sample_interval_seconds)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *connection_routes.routes(),
@@ -63,6 +69,9 @@ class GpuExtension(ExtensionApp):
             *tensor_routes.routes(),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
+
+    def _open_backend(self) -> DeviceBackend:
+        return gpu.open_backend(held_bytes=self._held_bytes, pcie_throughput=self.pcie_throughput)
 
     def _held_bytes(self) -> Mapping[str, int]:
         return self.kernels.held_bytes

@@ -74,6 +74,7 @@ def _each(path: str) -> Callable[[Asker], None]:
 
 ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/gpu/status", "get"): lambda ask: ask("/gpu/status", "get"),
+    ("/gpu/history", "get"): lambda ask: ask("/gpu/history", "get"),
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
         ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})

@@ -35,6 +35,19 @@ class DeviceBackendContract:
         for device, reading in zip(backend.devices(), backend.sample(), strict=True):
             assert 0 <= reading.memory_used_bytes <= device.memory_total_bytes
             assert 0 <= reading.utilization_ratio <= 1
+            assert reading.memory_used_bytes + reading.memory_free_bytes <= device.memory_total_bytes
+            assert 0 < reading.power_watts <= 1.05 * reading.power_limit_watts
+            assert 0 < reading.temperature_celsius < 110
+            assert 10**8 < reading.graphics_clock_hertz < 10**10
+            assert 10**8 < reading.memory_clock_hertz < 10**11
+            assert 0 <= reading.fan_ratio <= 1
+            assert 1 <= reading.pcie_generation <= 7
+            assert reading.pcie_width in {1, 2, 4, 8, 16}
+
+    def test_every_metric_is_read(self, backend):
+        for reading in backend.sample():
+            assert set(reading.unavailable) <= {"pcie_received_bytes_per_second", "pcie_sent_bytes_per_second"}
+            assert reading.processes == ()
 
     def test_a_reason_stands_beside_every_none_and_nowhere_else(self, backend):
         for reading in backend.sample():

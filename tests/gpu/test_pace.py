@@ -23,6 +23,13 @@ def test_rests_longer_the_less_there_is_to_see(state, failures, seconds):
 
 
 @pytest.mark.parametrize("state", list(State))
-def test_rests_until_asked_when_nobody_asked_for_a_minute(state):
-    assert rest_seconds(state, failures=0, unasked_seconds=60, interval_seconds=1) is not None
-    assert rest_seconds(state, failures=0, unasked_seconds=61, interval_seconds=1) is None
+def test_rests_nearly_a_minute_when_nobody_asked_for_one(state):
+    def rest(unasked_seconds):
+        return rest_seconds(state, failures=0, unasked_seconds=unasked_seconds, interval_seconds=1)
+
+    assert rest(60) <= 30
+    assert 50 < rest(61) < 60
+
+
+def test_never_rests_less_because_nobody_looks():
+    assert rest_seconds(State.OK, failures=0, unasked_seconds=61, interval_seconds=60) == 60

@@ -7,14 +7,14 @@ import time
 import pytest
 
 from jupyter_gpu_ext.errors import BadRequestError
-from jupyter_gpu_ext.gpu import open_backend
+from jupyter_gpu_ext.gpu import open_backend, pace
 from jupyter_gpu_ext.gpu.backend import BackendError
 from jupyter_gpu_ext.gpu.models import State
 from jupyter_gpu_ext.gpu.nvml import NvmlBackend
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.gpu.simulated import SimulatedBackend
 
-from .conftest import wait_until
+from .conftest import NVML_CODES, wait_until
 
 # So long that only being asked can explain a second sample.
 NEVER = 3600.0
@@ -71,7 +71,7 @@ def test_the_driver_is_asked_as_often_for_many_as_for_one(nvml):
     for caller in callers:
         caller.join()
     assert nvml.calls() - before == one
-    assert sum(one.values()) == 3
+    assert set(one.values()) == {1, 2}
     sampler.stop()
 
 
@@ -82,10 +82,13 @@ def test_samples_by_itself_until_stopped(nvml, running):
     assert nvml.calls()["nvmlInitWithFlags"] == nvml.calls()["nvmlShutdown"] == 1
 
 
-def test_a_hanging_driver_stops_no_caller(nvml, running):
-    sampler = running(open_backend, interval_seconds=0.01)
+@pytest.mark.parametrize(
+    "symbol", ["nvmlDeviceGetCount_v2", "nvmlDeviceGetPowerUsage", "nvmlDeviceGetComputeRunningProcesses_v3"]
+)
+def test_a_hanging_driver_stops_no_caller(nvml, running, symbol):
+    sampler = running(open_backend, interval_seconds=0.01, stale_seconds=0.1)
     wait_until(lambda: sampler.status().state is State.OK)
-    nvml.set("latency nvmlDeviceGetCount_v2", 5000)
+    nvml.set(f"latency {symbol}", 3_600_000)
 
     def stale():
         started = time.monotonic()
@@ -97,41 +100,85 @@ def test_a_hanging_driver_stops_no_caller(nvml, running):
     assert status.state is State.OK
     assert len(status.devices) == 1
     assert "has not answered" in str(status)
-    nvml.unset("latency nvmlDeviceGetCount_v2")
-    wait_until(lambda: not sampler.status().stale)
+    cursor = status.cursor
+    nvml.unset(f"latency {symbol}")
+    wait_until(lambda: sampler.status().cursor > cursor and not sampler.status().stale)
 
 
 def test_a_driver_that_hangs_from_the_start_is_stale_too(nvml, running):
-    nvml.set("latency nvmlInitWithFlags", 5000)
-    sampler = running(open_backend, interval_seconds=0.01)
+    nvml.set("latency nvmlInitWithFlags", 3_600_000)
+    sampler = running(open_backend, interval_seconds=0.01, stale_seconds=0.1)
     assert wait_until(lambda: sampler.status().stale and sampler.status()).state is State.STARTING
     nvml.unset("latency nvmlInitWithFlags")
     wait_until(lambda: sampler.status().state is State.OK)
 
 
-def test_stale_means_ten_intervals(clock):
-    sampler = Sampler(SimulatedBackend, clock=clock)
-    sampler.poll()
-    clock.advance(10)
+class Waiting(SimulatedBackend):
+    """Answers when told so."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def sample(self):
+        self.asked.set()
+        self.may_answer.wait()
+        return super().sample()
+
+
+def test_stale_means_that_the_driver_was_asked_five_seconds_ago(running, clock):
+    backend = Waiting()
+    sampler = running(lambda: backend, interval_seconds=NEVER, clock=clock)
+    assert backend.asked.wait(20)
+    clock.advance(5)
     assert not sampler.status().stale
     clock.advance(0.1)
     assert sampler.status().stale
+    backend.may_answer.set()
+    wait_until(lambda: sampler.status().cursor == 1)
+    clock.advance(50)
+    # It is not asked just now: nobody waits for it.
+    assert not sampler.status().stale
 
 
-def test_a_machine_without_a_gpu_is_not_stale(nvml, clock):
-    nvml.set("devices", 0)
+@pytest.mark.parametrize("state", [State.OK, State.NO_GPU])
+def test_who_comes_after_a_rest_finds_nothing_stale(nvml, clock, state):
+    nvml.set("devices", int(state is State.OK))
     sampler = Sampler(open_backend, clock=clock)
     sampler.poll()
-    clock.advance(25)
-    assert (sampler.status().state, sampler.status().stale) == (State.NO_GPU, False)
+    clock.advance(3000)
+    assert (sampler.status().state, sampler.status().stale) == (state, False)
+    sampler.stop()
 
 
-def test_rests_when_nobody_asks_and_is_back_at_once(running, clock):
+def test_slows_down_when_nobody_asks_and_is_back_at_once(running, clock):
     sampler = running(SimulatedBackend, interval_seconds=NEVER, clock=clock)
     wait_until(lambda: sampler.status().cursor == 1)
     clock.advance(61)
     sampler.status()
     wait_until(lambda: sampler.status().cursor == 2)
+
+
+def test_the_history_goes_on_while_nobody_asks(running, clock, monkeypatch):
+    monkeypatch.setattr(pace, "UNWATCHED_REST_SECONDS", 0.01)
+    wall = [1_700_000_000.0]
+
+    def a_minute_later():
+        wall[0] += 60
+        return wall[0]
+
+    sampler = running(SimulatedBackend, interval_seconds=0.01, clock=clock, wall_clock=a_minute_later)
+    clock.advance(100)
+    wait_until(lambda: len(sampler.history()["times"]) > 20)
+    (device,) = sampler.history()["devices"]
+    assert None not in device["power_watts"]
+
+
+def test_a_sample_says_what_storage_gave_meanwhile():
+    sampler = Sampler(SimulatedBackend, storage_rate=lambda: 5e6)
+    sampler.poll()
+    assert [sample.storage_bytes_per_second for sample in sampler.status().samples] == [5e6]
+    assert sampler.history()["storage_bytes_per_second"] == [5e6]
 
 
 def test_asking_once_is_good_for_a_minute(nvml, running, clock):
@@ -157,6 +204,26 @@ def test_ok_broken_ok_without_a_restart(nvml):
     sampler.poll()
     status = sampler.status()
     assert (status.state, status.reason, status.cursor, len(status.devices)) == (State.OK, "", 2, 1)
+    sampler.stop()
+
+
+@pytest.mark.parametrize("symbol", ["nvmlInitWithFlags", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2"])
+def test_whatever_the_driver_refuses_the_next_poll_finds_it_well_again(nvml, symbol):
+    sampler = Sampler(open_backend)
+    for code in NVML_CODES:
+        # The next poll opens the driver anew.
+        nvml.fail("nvmlDeviceGetCount_v2", 999)
+        sampler.poll()
+        nvml.heal("nvmlDeviceGetCount_v2")
+        nvml.fail(symbol, code)
+        sampler.poll()
+        failed = sampler.status()
+        assert failed.state in {State.BROKEN, State.BLOCKED, State.NO_GPU}, code
+        assert failed.reason
+        assert failed.hint
+        nvml.heal(symbol)
+        sampler.poll()
+        assert (sampler.status().state, len(sampler.status().devices)) == (State.OK, 1), code
     sampler.stop()
 
 
@@ -202,12 +269,23 @@ def test_a_surprise_ends_nothing(caplog):
 def test_each_fault_is_logged_once(nvml, caplog):
     caplog.set_level(logging.INFO)
     nvml.set("devices", 2)
-    nvml.fail("nvmlDeviceGetUtilizationRates", 3, device=1)
+    nvml.set("mig 1", 1)
+    nvml.set("slices 1", 2)
+    nvml.fail("nvmlDeviceGetUtilizationRates", 3, device=0)
+    nvml.fail("nvmlDeviceGetFanSpeed", 3, device=0)
+    nvml.fail("nvmlDeviceGetUtilizationRates", 999, device=1)
+    for slice_ in ("1.0", "1.1"):
+        nvml.fail("nvmlDeviceGetUtilizationRates", 4, device=slice_)
     sampler = Sampler(open_backend)
     for _ in range(20):
         sampler.poll()
-    (record,) = caplog.records
-    assert record.getMessage().endswith("utilization_ratio: not supported")
+    said = sorted(record.getMessage().partition(": ")[2] for record in caplog.records)
+    assert said == [
+        "insufficient permissions (utilization_ratio)",
+        "insufficient permissions (utilization_ratio)",
+        "not supported (utilization_ratio, fan_ratio)",
+        "unknown error (utilization_ratio)",
+    ]
     sampler.stop()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jupyter_gpu_ext.errors import BadRequestError
@@ -22,7 +24,23 @@ def test_the_same_moment_gives_the_same_numbers(backend, clock):
     clock.advance(20)
     assert backend.sample() != first
     clock.advance(40)
-    assert backend.sample() == first
+    # What was used up does not come back.
+    assert [replace(one, energy_joules=0.0) for one in backend.sample()] == [
+        replace(one, energy_joules=0.0) for one in first
+    ]
+    assert all(now.energy_joules > before.energy_joules for now, before in zip(backend.sample(), first, strict=True))
+
+
+def test_power_temperature_and_clocks_follow_the_utilisation(backend, clock):
+    readings = []
+    for _ in range(60):
+        readings.append(backend.sample()[0])
+        clock.advance(1)
+    busiest, idlest = (choose(readings, key=lambda one: one.utilization_ratio) for choose in (max, min))
+    assert busiest.temperature_celsius > idlest.temperature_celsius
+    assert busiest.power_watts == pytest.approx(busiest.power_limit_watts)
+    assert (busiest.throttled_by, idlest.throttled_by) == (("power limit",), ())
+    assert busiest.graphics_clock_hertz < idlest.graphics_clock_hertz
 
 
 def test_loads_add_their_bytes_to_the_meter(clock):
@@ -35,8 +53,10 @@ def test_loads_add_their_bytes_to_the_meter(clock):
 
 
 def test_the_meter_ends_at_the_total(clock):
-    backend = SimulatedBackend(memory_total_bytes=10**9, clock=clock, held_bytes=lambda: {simulated_uuid(0): 10**12})
-    assert backend.sample()[0].memory_used_bytes == 10**9
+    backend = SimulatedBackend(clock=clock, held_bytes=lambda: {simulated_uuid(0): 10**12})
+    (device,), (reading,) = backend.devices(), backend.sample()
+    assert reading.memory_used_bytes == device.memory_total_bytes
+    assert (reading.memory_free_bytes, reading.memory_reserved_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -42,18 +43,41 @@ def test_json_never_holds_nan():
     assert "NaN" not in json.dumps(Status(state=State.OK, samples=(sample,)).to_json())
 
 
+def golden(name):
+    return (Path(__file__).parent / "golden" / name).read_text("utf-8").rstrip("\n")
+
+
 def test_prints_one_line_a_device(nvml):
-    nvml.set("devices", 3)
-    for key, value in {"name 0": "NVIDIA L4", "used 0": 14_900_000_000, "busy 0": 52}.items():
+    said = {
+        "devices": 5, "name 0": "NVIDIA L4", "used 0": 14_900_000_000, "busy 0": 52, "temperature 0": 61,
+        "power 0": 68_400, "throttle 0": 0x4 | 0x20, "name 1": "NVIDIA\x1b[31m L4", "power 2": 349_800,
+        "power_limit 2": 350_000,
+    }  # fmt: skip
+    for key, value in said.items():
         nvml.set(key, value)
-    nvml.set("name 1", "NVIDIA\x1b[31m L4")
     nvml.fail("nvmlDeviceGetUtilizationRates", 3, device=1)
     nvml.fail("nvmlDeviceGetMemoryInfo_v2", 4, device=2)
-    assert repr(gpu.status()).splitlines() == [
-        "GPU 0 · NVIDIA L4          14.9 / 24.0 GB                             busy 52 %",
-        r"GPU 1 · NVIDIA\x1b[31m L4  300 MB / 24.0 GB                           busy unknown (not supported)",
-        "GPU 2 · NVIDIA Fake        memory unknown (insufficient permissions)  busy 0 %",
-    ]
+    for symbol in ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetPowerUsage"):
+        nvml.fail(symbol, 4, device=3)
+    nvml.fail("nvmlDeviceGetEnforcedPowerLimit", 4, device=4)
+    assert repr(gpu.status()) == golden("cards.txt")
+
+
+def test_prints_slices_under_their_card(nvml):
+    said = {
+        "name 0": "NVIDIA A100-SXM4-40GB", "total 0": 42_949_672_960, "mig 0": 1, "slices 0": 2,
+        "name 0.0": "NVIDIA A100-SXM4-40GB MIG 3g.20gb", "total 0.0": 21_000_000_000,
+        "name 0.1": "NVIDIA A100-SXM4-40GB MIG 1g.5gb", "used 0.1": 2_000_000_000,
+    }  # fmt: skip
+    for key, value in said.items():
+        nvml.set(key, value)
+    assert repr(gpu.status()) == golden("slices.txt")
+
+
+def test_prints_whose_memory_it_is(nvml):
+    for symbol in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"):
+        nvml.fail(symbol, 3)
+    assert re.match(r"GPU 0 · NVIDIA Fake  [\d.]+( [MG]B)? / [\d.]+ [GT]B of the system  busy 0 %", str(gpu.status()))
 
 
 def test_simulated_numbers_are_called_made_up(monkeypatch):

@@ -65,7 +65,23 @@ def test_devices_and_what_is_not_known_of_them(driver, tmp_path):
     driver.fail("nvmlDeviceGetUtilizationRates", 3, device=1)
     with running(tmp_path / "server") as server:
         status = first_status(server)
-    first, second = status["samples"][-1]["devices"]
-    assert (status["state"], first["memory_used_bytes"], first["unavailable"]) == ("ok", 7_000_000_000, {})
+    first, second = (device["now"] for device in status["devices"])
+    off = {"pcie_received_bytes_per_second", "pcie_sent_bytes_per_second"}
+    assert (status["state"], first["memory_used_bytes"], set(first["unavailable"])) == ("ok", 7_000_000_000, off)
     assert second["utilization_ratio"] is None
-    assert set(second["unavailable"]) == {"utilization_ratio"}
+    assert set(second["unavailable"]) == {"utilization_ratio", *off}
+    assert [one["utilization_ratio"] for one in status["samples"][-1]["devices"]] == [0.0, None]
+
+
+def test_slices_and_a_card_that_shares_memory(driver, tmp_path):
+    driver.set("devices", 2)
+    driver.set("mig 0", 1)
+    driver.set("slices 0", 2)
+    for symbol in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"):
+        driver.fail(symbol, 3, device=1)
+    with running(tmp_path / "server") as server:
+        devices = first_status(server)["devices"]
+    card = devices[0]["uuid"]
+    assert [one["slice_of"] for one in devices] == [None, card, card, None]
+    assert [one["shares_memory"] for one in devices] == [False, False, False, True]
+    assert all(one["now"]["memory_used_bytes"] is not None for one in devices)
