@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
     from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
+    from jupyter_gpu_ext.job.measure import measure as measure
     from jupyter_gpu_ext.storage import cache as cache
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
@@ -41,6 +42,7 @@ _HOMES = {
     "load": "jupyter_gpu_ext.tensors.loader",
     "load_into": "jupyter_gpu_ext.tensors.into",
     "ls": "jupyter_gpu_ext.storage.api",
+    "measure": "jupyter_gpu_ext.job.measure",
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
     "rm": "jupyter_gpu_ext.storage.rm",
@@ -63,6 +65,7 @@ __all__ = [
     "load",
     "load_into",
     "ls",
+    "measure",
     "open",
     "plan",
     "rm",

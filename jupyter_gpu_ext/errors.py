@@ -171,3 +171,15 @@ class DeviceError(GpuExtError):
     """The device does not exist, cannot be used or has no room."""
 
     code = "device"
+
+
+class NotLinkedError(GpuExtError):
+    """The notebook has not loaded the extension, so its kernel cannot be asked."""
+
+    code = "not_linked"
+
+
+class BusyError(GpuExtError):
+    """Nobody answered in time, and may later."""
+
+    code = "busy"

@@ -10,4 +10,18 @@ STATUS = Verb(
     summary="Show each device: memory in use, how busy it is, or why it cannot be read.",
 )
 
-VERBS = {"status": STATUS}
+WHO = Verb(
+    name="gpu who",
+    function="gpu.who",
+    summary="List this process's tensors by size, with the names that hold them.",
+)
+
+RELEASE = Verb(
+    name="gpu release",
+    function="gpu.release",
+    summary="Free torch's cache and what the last error holds; or RUNG: cache, traceback, outputs. Variables stay.",
+    optional="rung",
+    repeats=True,
+)
+
+VERBS = {"status": STATUS, "who": WHO, "release": RELEASE}

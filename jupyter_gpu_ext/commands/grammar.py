@@ -62,7 +62,7 @@ class Verb:
     positionals : tuple of str
         Names of the words that must follow, shown in capitals.
     optional : str
-        The name of one more word that may follow.
+        The name of one more word that may follow, or with `repeats` of any number.
     binds : bool
         The result is bound to a name, not shown.
     reports : bool
@@ -80,6 +80,7 @@ class Verb:
     summary: str
     positionals: tuple[str, ...] = ()
     optional: str = ""
+    repeats: bool = False
     options: tuple[Option, ...] = ()
     binds: bool = False
     reports: bool = False
@@ -90,6 +91,7 @@ class Verb:
     def usage(self, prefix: str = "") -> str:
         """Return the help text; `prefix` is '%' for a magic, 'jupyter ' for the shell."""
         words = [name.upper() for name in self.positionals] + ([f"[{self.optional.upper()}]"] if self.optional else [])
+        words += ["…"] if self.repeats else []
         lines = [
             " ".join([f"{prefix}{self.name}", *words, *(["[OPTIONS]"] if self.options else [])]),
             "",
@@ -293,7 +295,7 @@ class _Parser:
         if len(self.arguments) < needed:
             missing = self.verb.positionals[len(self.arguments)].upper()
             raise UsageError(f"{self.verb.name} needs {missing}.", hint=f"See {self.verb.name} --help.")
-        if len(self.arguments) > needed + bool(self.verb.optional):
+        if len(self.arguments) > needed + bool(self.verb.optional) and not self.verb.repeats:
             extra = self.arguments[needed + bool(self.verb.optional)].shown()
             raise UsageError(
                 f"{self.verb.name} does not know what to do with {extra}.",

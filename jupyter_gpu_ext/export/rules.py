@@ -11,6 +11,7 @@ from jupyter_gpu_ext.commands.lines import MAGICS, HelpRequest, parse_magic
 from jupyter_gpu_ext.commands.tokenizer import comment, tokenize
 from jupyter_gpu_ext.commands.word import quote, word
 from jupyter_gpu_ext.errors import ExportRefusedError
+from jupyter_gpu_ext.export.source import MEASURED
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.export.calls import Call
@@ -37,6 +38,8 @@ def to_python(call: Call, place: Place) -> str | None:
     if call.magic == "!":
         return _shell(call, place)
     name = call.arguments[0]
+    if call.magic == MEASURED and isinstance(call.statement, ast.With):
+        return f"{place.module('jg')}.measure()"
     if call.method == "run_line_magic":
         if _is_ours(call):
             return _ours(call, place)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jupyter_gpu_ext.errors import ExportRefusedError, NotInstalledError
 from jupyter_gpu_ext.export.calls import Call, find
-from jupyter_gpu_ext.export.spans import replace
+from jupyter_gpu_ext.export.spans import indented, replace
 from jupyter_gpu_ext.text import printable, redact
 
 # What IPython runs as a magic without its `%`, unless a variable has the name.
@@ -16,6 +16,8 @@ BARE_MAGICS = re.compile(
     r"cat|cd|clear|conda|cp|hist(ory)?|less|ll|ls|lsmagic|lx|man|mamba|mkdir|more|mv|pip|pwd|rm|rmdir|uv|whos?|"
     r"blob|gpu|load_blob|save_blob"
 )
+# The cell magic that becomes a block.
+MEASURED = "%%gpu"
 _FIX = "Fix it, or tag the cell `skip`."
 
 
@@ -42,24 +44,25 @@ class Source:
 def read(number: int, text: str) -> Source:
     """Return the code cell `number` as Python.
 
-    `%%time` and `%time` are opened: what they time stays, in their place.
+    `%%time` and `%time` are opened: what they time stays, in their place. `%%gpu` is opened as well: its cell becomes
+    the block of a `with`, over the call of the magic without a cell.
 
     Raises
     ------
     ExportRefusedError
         When the cell is no Python, or awaits at its top level.
     """
-    first, headers = 1, list[int]()
+    first, outer = 1, list[tuple[str, int]]()
     while True:
         source = _open_lines(_python(number, text, first))
-        body = _timed_body(source)
-        if body is None:
+        call = _opened(source)
+        if call is None:
             break
-        headers.append(source.lines[0])
-        first, text = source.lines[0] + 1, body
-    if not headers:
-        return source
-    return _parse(number, "# dropped: %%time\n" * len(headers) + source.text, (*headers, *source.lines))
+        outer.append((call.magic, source.lines[0]))
+        first, text = source.lines[0] + 1, call.arguments[2]
+    for magic, line in reversed(outer):
+        source = _measured(source, line) if magic == MEASURED else _timed(source, line)
+    return source
 
 
 def refuse_secret(number: int, text: str) -> None:
@@ -76,11 +79,25 @@ def _python(number: int, text: str, first: int) -> Source:
     return _parse(number, python, _origins(text.split("\n"), python.split("\n"), first))
 
 
-def _timed_body(source: Source) -> str | None:
+def _opened(source: Source) -> Call | None:
+    """Return the cell magic that is the whole cell, where the script has the cell's own lines in its place."""
     calls, _ = find(source.tree)
-    if len(source.tree.body) != 1 or not calls or calls[0].magic != "%%time" or not calls[0].whole:
+    if len(source.tree.body) != 1 or not calls or calls[0].magic not in ("%%time", MEASURED) or not calls[0].whole:
         return None
-    return None if calls[0].line.strip() else calls[0].arguments[2]
+    # IPython refuses the magic without a cell.
+    return None if calls[0].line.strip() or not calls[0].arguments[2] else calls[0]
+
+
+def _timed(source: Source, line: int) -> Source:
+    return _parse(source.number, f"# dropped: %%time\n{source.text}", (line, *source.lines))
+
+
+def _measured(source: Source, line: int) -> Source:
+    body, lines = source.text, source.lines
+    if not source.tree.body:
+        body, lines = f"pass\n{body}", (line, *lines)
+    header = "with get_ipython().run_cell_magic('gpu', '', ''):"
+    return _parse(source.number, f"{header}\n{indented(body, ast.parse(body))}", (line, *lines))
 
 
 def _open_lines(source: Source) -> Source:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import ast
     from collections.abc import Iterable
 
     Node = ast.expr | ast.stmt
@@ -22,6 +22,18 @@ def replace(text: str, changes: Iterable[tuple[Node, str]]) -> str:
         end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
         data = data[:begin] + new.encode() + data[end:]
     return data.decode()
+
+
+def indented(text: str, tree: ast.Module) -> str:
+    """Return `text`, whose syntax tree is `tree`, as the block of a statement; what is inside a string stays."""
+    inside = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)))
+        for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(text.split("\n"), start=1)
+    return "\n".join(line if number in inside or not line.strip() else f"    {line}" for number, line in lines)
 
 
 def rest_of_line(text: str, node: Node) -> str:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.api import open_backend as open_backend
     from jupyter_gpu_ext.gpu.api import status as status
+    from jupyter_gpu_ext.gpu.holders import who as who
+    from jupyter_gpu_ext.gpu.ladder import release as release
 
-__all__ = ["open_backend", "status"]
+_HOMES = {"open_backend": "api", "release": "ladder", "status": "api", "who": "holders"}
+
+__all__ = ["open_backend", "release", "status", "who"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'jupyter_gpu_ext.gpu' has no attribute {name!r}")
-    return getattr(import_module("jupyter_gpu_ext.gpu.api"), name)
+    return getattr(import_module(f"jupyter_gpu_ext.gpu.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext import __version__, gpu
 from jupyter_gpu_ext.errors import GpuExtError
-from jupyter_gpu_ext.magics import link, memory_card, verbs
+from jupyter_gpu_ext.magics import cell, link, memory_card, verbs
 from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.filesystem import register_all
 from jupyter_gpu_ext.text import format_bytes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def load(shell: InteractiveShell) -> None:
     """Register everything with `shell` and print three lines."""
     verbs.register(shell)
+    cell.register(shell)
     link.register(shell)
     memory_card.register(shell)
     register_all()

@@ -73,6 +73,9 @@ def run(shell: InteractiveShell, spec: Spec, names: dict[str, Any], *, assigned:
     """
     bound = spec.bind(names)
     arguments, keywords = bound.resolve(lambda source: _evaluate(source, names))
+    if not bound.verb.binds:
+        # What is released must be held by nothing here.
+        names.clear()
     adopted = pasted.adopt(shell, bound, arguments, keywords)
     if adopted is None:
         return _done(shell, bound, arguments, keywords, assigned=assigned, names=names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
@@ -12,11 +13,13 @@ from traitlets import Bool, Float
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
-from jupyter_gpu_ext.server import files, jobs, uploads
+from jupyter_gpu_ext.server import files, jobs, release, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.kernels import Kernels
+from jupyter_gpu_ext.server.peaks import Peaks
+from jupyter_gpu_ext.server.release import Releases
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jupyter_gpu_ext.gpu.backend import DeviceBackend
+    from jupyter_gpu_ext.gpu.models import Status
 
 PREFIX = "/jupyter-gpu-ext/api"
 
@@ -57,10 +61,13 @@ class GpuExtension(ExtensionApp):
         """Build the services and the routes over them."""
         server: Any = self.serverapp
         forbid_questions()
-        self.kernels = Kernels(server.kernel_manager, server.session_manager)
-        self.sampler = Sampler(self._open_backend, interval_seconds=self.sample_interval_seconds)
+        self.peaks = Peaks(Path(server.data_dir), server.root_dir)
+        self.kernels = Kernels(server.kernel_manager, server.session_manager, status=self._status, peaks=self.peaks)
+        releases = Releases(self.kernels, server.kernel_manager, server.session_manager)
+        self.sampler = Sampler(self._open_backend, self.sample_interval_seconds, storage_rate=self.kernels.storage_rate)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
+            *release.routes(releases),
             *connection_routes.routes(),
             *storage_routes.routes(),
             *files.routes(),
@@ -72,6 +79,9 @@ class GpuExtension(ExtensionApp):
 
     def _open_backend(self) -> DeviceBackend:
         return gpu.open_backend(held_bytes=self._held_bytes, pcie_throughput=self.pcie_throughput)
+
+    def _status(self) -> Status:
+        return self.sampler.status()
 
     def _held_bytes(self) -> Mapping[str, int]:
         return self.kernels.held_bytes

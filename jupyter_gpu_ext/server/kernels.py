@@ -1,78 +1,45 @@
-"""The server's side of the control link: ask each kernel what it holds, also while it runs a cell."""
+"""What each notebook holds: what its kernel says, what the driver says and what the system knows, put together."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.text import redact
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from jupyter_gpu_ext.errors import NotFoundError
+from jupyter_gpu_ext.gpu.attribution import Kernel, Machine, attribute
+from jupyter_gpu_ext.gpu.models import State, Status
+from jupyter_gpu_ext.gpu.processes import Processes
+from jupyter_gpu_ext.server.link import REPLY, REQUEST, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
     from jupyter_server.services.sessions.sessionmanager import SessionManager
 
-logger = logging.getLogger(__name__)
+    from jupyter_gpu_ext.gpu.attribution import Use
+    from jupyter_gpu_ext.server.peaks import Peaks
 
-REQUEST = "jupyter_gpu_ext_request"
-REPLY = "jupyter_gpu_ext_reply"
+logger = logging.getLogger(__name__)
 
 # A report waits this long for answers; a kernel that is slower is in the next one.
 _PATIENCE_SECONDS = 0.3
-_ANSWER_SECONDS = 1.0
-# However many panels are open, a kernel is asked this often at most.
+# However many panels are open, a kernel is asked and the system looked at this often at most.
 _FRESH_SECONDS = 1.0
-# A kernel without the extension logs an error a question: it is asked again only after it ran something,
-# and less and less often.
-_LONGEST_REST_SECONDS = 30.0
-_MISSES = 3
-_MOST_ROWS = 200
-# The largest whole number that a browser reads exactly.
-_MOST_BYTES = 2**53
+# A rate that is older says nothing of now.
+_RATE_SECONDS = 5.0
+# A kernel's own words end up as its state.
+_STATES = frozenset({"busy", "idle", "starting", "restarting", "autorestarting", "terminating", "dead"})
+_NOTHING = Machine(processes={}, numbering=None)
 
 
-@dataclass(slots=True)
-class _Known:
-    """What is known of one run of a kernel, and when to ask it again."""
-
-    client: AsyncKernelClient
-    run: object
-    linked: bool = False
-    answered_once: bool = False
-    held: list[dict[str, Any]] = field(default_factory=list)
-    loads: list[dict[str, Any]] = field(default_factory=list)
-    misses: int = 0
-    asked_at: float = 0.0
-    activity: object = None
-    asking: asyncio.Task[None] | None = None
-
-    def is_due(self, now: float, activity: object) -> bool:
-        if self.asking is not None and not self.asking.done():
-            return False
-        if self.linked or self.misses == 0:
-            return True
-        rest = min(2.0**self.misses, _LONGEST_REST_SECONDS)
-        return now - self.asked_at >= rest and (self.answered_once or activity != self.activity)
-
-    async def ask(self) -> None:
-        content = await _answer(self.client)
-        if content is not None:
-            self.linked, self.answered_once, self.misses = True, True, 0
-            self.held, self.loads = _rows(content.get("held"), _HELD), _rows(content.get("loads"), _LOADS)
-            return
-        self.misses += 1
-        if self.misses >= _MISSES:
-            self.linked, self.held, self.loads = False, [], []
-
-    def close(self) -> None:
-        if self.asking is not None:
-            self.asking.cancel()
-        self.client.stop_channels()
+def _no_devices() -> Status:
+    return Status(state=State.STARTING)
 
 
 class Kernels:
@@ -82,17 +49,34 @@ class Kernels:
     ----------
     kernel_manager, session_manager
         The server's own.
+    status : callable
+        Returns the devices and their newest readings.
+    peaks : Peaks, optional
+        Remembers the most that each notebook held.
     """
 
-    def __init__(self, kernel_manager: MappingKernelManager, session_manager: SessionManager) -> None:
+    def __init__(
+        self,
+        kernel_manager: MappingKernelManager,
+        session_manager: SessionManager,
+        *,
+        status: Callable[[], Status] = _no_devices,
+        peaks: Peaks | None = None,
+    ) -> None:
         self._kernel_manager = kernel_manager
         self._session_manager = session_manager
-        self._known: dict[str, _Known] = {}
+        self._status = status
+        self._peaks = peaks
+        self._processes = Processes()
+        self._machine = _NOTHING
+        self._looking: asyncio.Task[None] | None = None
+        self._links: dict[str, Link] = {}
         self._lock = asyncio.Lock()
         self._rows: list[dict[str, Any]] = []
         self._made_at = float("-inf")
-        # Replaced as a whole, so that the sampler's thread reads it without a lock.
+        # Replaced as a whole, so that the sampler's thread reads them without a lock.
         self.held_bytes: Mapping[str, int] = {}
+        self._rate: tuple[float, float | None] = (float("-inf"), None)
         _do_not_count_as_activity(kernel_manager)
 
     async def report(self) -> list[dict[str, Any]]:
@@ -100,24 +84,67 @@ class Kernels:
         async with self._lock:
             if time.monotonic() - self._made_at >= _FRESH_SECONDS:
                 self._rows = await self._ask_all()
-                self.held_bytes = _sum_by_uuid(self._rows)
                 self._made_at = time.monotonic()
+                if self._peaks is not None:
+                    await self._peaks.save_soon()
             return self._rows
+
+    async def row(self, identity: str) -> dict[str, Any]:
+        """Return the row of one kernel.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such kernel, or it has only begun to start.
+        """
+        found = [one for one in await self.report() if one["id"] == identity]
+        if not found:
+            raise _unknown()
+        return found[0]
+
+    def link(self, identity: str) -> Link:
+        """Return the link to one kernel.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such kernel.
+        """
+        if identity not in self._links:
+            raise _unknown()
+        return self._links[identity]
+
+    def expire(self) -> None:
+        """Ask anew at the next report."""
+        self._made_at = float("-inf")
+
+    def storage_rate(self) -> float | None:
+        """Return the bytes a second that the notebooks receive from storage; None where none of them says it.
+
+        To be called from any thread.
+        """
+        at, rate = self._rate
+        return rate if time.monotonic() - at <= _RATE_SECONDS else None
 
     def close(self) -> None:
         """Close the channels to the kernels."""
-        for identity in list(self._known):
-            self._known.pop(identity).close()
+        for identity in list(self._links):
+            self._links.pop(identity).close()
+        if self._peaks is not None:
+            self._peaks.save()
 
     async def _ask_all(self) -> list[dict[str, Any]]:
         identities = list(self._kernel_manager.list_kernel_ids())
-        for gone in set(self._known) - set(identities):
-            self._known.pop(gone).close()
+        for gone in set(self._links) - set(identities):
+            self._links.pop(gone).close()
         paths = await self._paths()
         asking = [task for task in map(self._ask, identities) if task is not None]
-        if asking:
-            await asyncio.wait(asking, timeout=_PATIENCE_SECONDS)
-        return [self._row(identity, paths.get(identity, "")) for identity in identities if identity in self._known]
+        present = [identity for identity in identities if identity in self._links]
+        pids = {identity: self._pid(identity) for identity in present}
+        tasks = [*asking, *self._look(pids)]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_PATIENCE_SECONDS)
+        return self._put_together(pids, paths)
 
     async def _paths(self) -> dict[str, str]:
         sessions = await self._session_manager.list_sessions()  # type: ignore[no-untyped-call]
@@ -126,80 +153,82 @@ class Kernels:
     def _ask(self, identity: str) -> asyncio.Task[None] | None:
         try:
             kernel: Any = self._kernel_manager.get_kernel(identity)
-            known = self._of_this_run(identity, kernel)
+            link = self._of_this_run(identity, kernel)
         except Exception as error:  # noqa: BLE001 -- a kernel that starts or ends just now has no channel yet
             logger.debug("kernel %s cannot be asked: %s", identity, type(error).__name__)
             return None
         now, activity = time.monotonic(), getattr(kernel, "last_activity", None)
-        if known.is_due(now, activity):
-            known.asked_at, known.activity = now, activity
-            known.asking = asyncio.create_task(known.ask())
-        return known.asking
+        if link.is_due(now, activity):
+            link.asked_at, link.activity = now, activity
+            link.asking = asyncio.create_task(link.ask())
+        return link.asking
 
-    def _of_this_run(self, identity: str, kernel: Any) -> _Known:
+    def _of_this_run(self, identity: str, kernel: Any) -> Link:
         # A restarted kernel holds nothing, and may listen on other ports.
         run = (tuple(kernel.ports), getattr(kernel.provisioner, "pid", None))
-        known = self._known.get(identity)
-        if known is None or known.run != run:
-            if known is not None:
-                self._known.pop(identity).close()
-            known = self._known[identity] = _Known(kernel.client(), run)
-        return known
+        link = self._links.get(identity)
+        if link is None or link.run != run:
+            if link is not None:
+                self._links.pop(identity).close()
+            link = self._links[identity] = Link(kernel.client(), run)
+        return link
 
-    def _row(self, identity: str, path: str) -> dict[str, Any]:
-        known = self._known[identity]
-        uses = [{**one, "peak_bytes": None, "cached_bytes": None, "how": "report"} for one in known.held]
+    def _pid(self, identity: str) -> int | None:
+        # What runs elsewhere has its number there.
+        provisioner = getattr(self._kernel_manager.get_kernel(identity), "provisioner", None)
+        return provisioner.pid if isinstance(provisioner, LocalProvisioner) else None
+
+    def _look(self, pids: Mapping[str, int | None]) -> list[asyncio.Task[None]]:
+        """Begin to look at the system, unless nothing is to be seen or somebody looks already."""
+        status = self._status()
+        if status.simulated or not status.devices:
+            self._machine = Machine(devices=status.devices, processes={}, numbering=None)
+            return []
+        if self._looking is None or self._looking.done():
+            mine = [pid for pid in pids.values() if pid is not None]
+            self._looking = asyncio.create_task(self._look_at(status, mine))
+        return [self._looking]
+
+    async def _look_at(self, status: Status, pids: list[int]) -> None:
+        self._machine = await asyncio.to_thread(self._processes.look, status, pids)
+
+    def _put_together(self, pids: Mapping[str, int | None], paths: Mapping[str, str]) -> list[dict[str, Any]]:
+        links = {one: self._links[one] for one in pids if one in self._links and one in self._kernel_manager}
+        uses = attribute({one: Kernel(pid=pids[one], told=link.told) for one, link in links.items()}, self._machine)
+        if self._peaks is not None:
+            uses = {one: self._peaks.see(link.name, paths.get(one, ""), uses[one]) for one, link in links.items()}
+            self._peaks.keep({link.name for link in links.values()})
+        self.held_bytes = _sum_by_uuid(uses)
+        rates = [rate for link in links.values() if (rate := link.received_bytes_per_second) is not None]
+        self._rate = time.monotonic(), sum(rates) if rates else None
+        return [self._row(one, paths.get(one, ""), uses[one]) for one in links]
+
+    def _row(self, identity: str, path: str, uses: tuple[Use, ...]) -> dict[str, Any]:
+        link, kernel = self._links[identity], self._kernel_manager.get_kernel(identity)
+        state = getattr(kernel, "execution_state", None)
         return {
             "id": identity,
             "path": path,
-            "linked": known.linked,
-            "state": "unknown",
-            "idle_seconds": None,
-            "uses": uses,
-            "loads": known.loads,
+            "linked": link.linked,
+            "state": state if isinstance(state, str) and state in _STATES else "unknown",
+            "idle_seconds": None if state == "busy" else _seconds_since(getattr(kernel, "last_activity", None)),
+            "uses": [one.to_json() for one in uses],
+            "loads": link.loads,
         }
 
 
-async def _answer(client: AsyncKernelClient) -> dict[str, Any] | None:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            content = await _exchange(client)
-    except Exception as error:  # noqa: BLE001 -- whatever a kernel sends, it is its own row that is missing
-        logger.debug("a kernel did not answer: %s", type(error).__name__)
-        return None
-    return content if isinstance(content, dict) else None
+def _unknown() -> NotFoundError:
+    return NotFoundError("There is no such kernel.", hint="It was shut down, or is starting just now.")
 
 
-async def _exchange(client: AsyncKernelClient) -> Any:
-    channel = client.control_channel
-    question = client.session.msg(REQUEST, {})
-    channel.send(question)
-    while True:
-        reply = await channel.get_msg()
-        if reply["parent_header"].get("msg_id") == question["header"]["msg_id"]:
-            return reply["content"] if reply["header"]["msg_type"] == REPLY else None
+def _seconds_since(moment: Any) -> float | None:
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds()) if isinstance(moment, datetime) else None
 
 
-# A kernel runs whatever its person likes: what it says is checked like a stranger's words.
-_HELD: dict[str, tuple[type, ...]] = {"device": (str,), "uuid": (str, type(None)), "bytes": (int,)}
-_LOADS: dict[str, tuple[type, ...]] = {"name": (str,), "url": (str,), "device": (str,), "bytes": (int,)}
-
-
-def _rows(found: Any, shape: Mapping[str, tuple[type, ...]]) -> list[dict[str, Any]]:
-    rows = found[:_MOST_ROWS] if isinstance(found, list) else []
-    return [
-        {key: redact(said[:4096]) if isinstance(said := row.get(key), str) else said for key in shape}
-        for row in rows
-        if isinstance(row, dict)
-        and all(type(row.get(key)) in kinds for key, kinds in shape.items())
-        and 0 <= row["bytes"] <= _MOST_BYTES
-    ]
-
-
-def _sum_by_uuid(rows: list[dict[str, Any]]) -> dict[str, int]:
+def _sum_by_uuid(uses: Mapping[str, tuple[Use, ...]]) -> dict[str, int]:
     held: dict[str, int] = {}
-    for one in (one for row in rows for one in row["uses"] if one["uuid"]):
-        held[one["uuid"]] = held.get(one["uuid"], 0) + one["bytes"]
+    for one in (one for rows in uses.values() for one in rows if one.uuid):
+        held[str(one.uuid)] = held.get(str(one.uuid), 0) + (one.bytes or 0)
     return held
 
 

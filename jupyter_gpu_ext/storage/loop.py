@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from jupyter_gpu_ext.errors import GpuExtError
+from jupyter_gpu_ext.storage.traffic import WAITING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -90,6 +91,10 @@ class IOLoop:
         if threading.current_thread().name == _THREAD_NAME:
             work.close()
             raise RuntimeError("a blocking call on the I/O loop would wait for itself")
+        with WAITING.counted():
+            return self._block_on(work, tick)
+
+    def _block_on(self, work: Coroutine[Any, Any, T], tick: Callable[[], None] | None) -> T:
         job = _Job(work)
         try:
             # An interrupt may fall into this very line, when the work runs but its future is not here yet.

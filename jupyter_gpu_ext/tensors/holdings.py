@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from jupyter_gpu_ext.gpu.accelerator import ACCELERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,22 +75,22 @@ def _by_loads(loads: list[Load]) -> list[dict[str, Any]]:
         if one.target.device == "cpu":
             place = (one.target.meter, one.target.simulated)
             held[place] = held.get(place, 0) + one.held_bytes
-    return [{"device": device, "uuid": uuid, "bytes": size} for (device, uuid), size in held.items()]
+    return [
+        {"device": device, "uuid": uuid, "bytes": size, "peak_bytes": None, "cached_bytes": None}
+        for (device, uuid), size in held.items()
+    ]
 
 
 def _by_torch() -> list[dict[str, Any]]:
-    # Asking must neither import torch nor open a context on the device.
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "cuda") or not torch.cuda.is_initialized():
-        return []
     return [
         {
-            "device": f"cuda:{index}",
-            "uuid": f"GPU-{torch.cuda.get_device_properties(index).uuid}",
-            "bytes": torch.cuda.memory_reserved(index),
+            "device": one.device,
+            "uuid": one.uuid,
+            "bytes": one.reserved_bytes,
+            "peak_bytes": one.peak_bytes,
+            "cached_bytes": one.cached_bytes,
         }
-        for index in range(torch.cuda.device_count())
-        if torch.cuda.memory_reserved(index)
+        for one in ACCELERATOR.in_use()
     ]
 
 

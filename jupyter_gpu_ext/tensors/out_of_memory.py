@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from jupyter_gpu_ext.gpu import last_error
 from jupyter_gpu_ext.tensors.sizes import held_by, storages
 from jupyter_gpu_ext.tensors.torch_build import is_out_of_memory
 from jupyter_gpu_ext.tensors.unfinished import UNFINISHED
@@ -61,27 +62,13 @@ def _next(error: BaseException, device: str, namespace: Mapping[str, Any]) -> It
 
 def held_by_error(error: BaseException, namespace: Mapping[str, Any]) -> dict[str, int]:
     """Return the bytes, by device, that only the frames of a traceback keep alive."""
-    local = [value for frame in _frames(error) if frame is not namespace for value in frame.values()]
+    local = [value for _, value in last_error.variables(error)]
     kept = storages(*namespace.values())
     held: dict[str, int] = {}
     for memory, (device, size) in storages(*local).items():
         if memory not in kept:
             held[device] = held.get(device, 0) + size
     return held
-
-
-def _frames(error: BaseException) -> Iterator[Mapping[str, Any]]:
-    waiting, seen = [error], set[int]()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        waiting += [other for other in (one.__context__, one.__cause__) if other is not None]
-        trace = one.__traceback__
-        while trace is not None:
-            yield trace.tb_frame.f_locals
-            trace = trace.tb_next
 
 
 def _owners(device: str, namespace: Mapping[str, Any]) -> str:

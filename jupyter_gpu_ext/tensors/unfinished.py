@@ -13,6 +13,7 @@ from jupyter_gpu_ext.errors import (
     ThrottledError,
     UnreachableError,
 )
+from jupyter_gpu_ext.gpu.spares import SPARES, Spare
 from jupyter_gpu_ext.text import format_bytes, printable
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Slot:
         whole = unfinished.assembly.closed.wait(_CLOSE_SECONDS) and unfinished.assembly.taken_bytes > 0
         with self._lock:
             self._kept = unfinished if whole else None
+        SPARES["unfinished load"] = Spare(rung="traceback", drop=self.release, size_bytes=self.held)
         return whole
 
     def find(self, url: str, wanted: Wanted) -> Unfinished | None:
@@ -100,6 +102,11 @@ class Slot:
         size = sum(kept.held_bytes.values())
         kept.assembly.drop()
         return size
+
+    def held(self) -> int:
+        """Return how many bytes are kept."""
+        kept = self._kept
+        return sum(kept.held_bytes.values()) if kept is not None else 0
 
     def take(self) -> None:
         """Forget what is kept, whose owner goes on with it."""

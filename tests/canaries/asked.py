@@ -74,6 +74,10 @@ def _each(path: str) -> Callable[[Asker], None]:
 
 ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/gpu/status", "get"): lambda ask: ask("/gpu/status", "get"),
+    ("/gpu/kernels/{kernel}/release", "get"): lambda ask: ask("/gpu/kernels/{kernel}/release", "get"),
+    ("/gpu/kernels/{kernel}/release", "post"): lambda ask: [
+        ask("/gpu/kernels/{kernel}/release", "post", {"rung": rung}) for rung in ("cache", "restart", ask.name)
+    ],
     ("/gpu/history", "get"): lambda ask: ask("/gpu/history", "get"),
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
@@ -167,6 +171,12 @@ def _filled(name: str) -> Iterator[object]:
     yield jg.load_into(torch.nn.Linear(3, 4), f"{name}://{FILE}", strict=False)
 
 
+def _measured(name: str) -> Iterator[object]:
+    with jg.measure() as took:
+        yield from _load(name)
+    yield took
+
+
 def _checkpointed(name: str) -> Iterator[object]:
     with jg.Checkpointer(f"{name}://steps/") as kept:
         yield kept
@@ -182,11 +192,12 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
-    "gpu": lambda _: [jg.gpu.status()],
+    "gpu": lambda _: [jg.gpu.status(), jg.gpu.who(), jg.gpu.release("cache")],
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,
     "load_into": _filled,
     "ls": lambda name: (jg.ls(*url) for url in ((), (f"{name}://",), (f"{name}://a/",))),
+    "measure": _measured,
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
     "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
@@ -200,6 +211,7 @@ WORDS: dict[str, Callable[[str], str]] = {
     "src": lambda name: f"{name}://{FILE}",
     "dst": lambda name: f"{name}://copied",
     "name": lambda _: "tensors",
+    "rung": lambda _: "cache",
 }
 VALUES = {
     "number": "1", "many": "'*'", "output": "bound", "into": "model",

@@ -122,6 +122,7 @@ def python_calls(name: str) -> list[str]:
     key = f"{name}://net.safetensors"
     asked = {
         "fs": f"jg.fs({name!r}).ls('')", "open": f"jg.open({key!r}).read(3)", "gpu": "jg.gpu.status()",
+        "measure": f"with jg.measure():\n    jg.load({key!r})",
         "__version__": "jg.__version__", "disconnect": "jg.disconnect('nobody')",
     }  # fmt: skip
     return [asked.get(one, f"jg.{one}({key!r})") for one in FUNCTIONS]

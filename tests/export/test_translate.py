@@ -7,6 +7,8 @@ import pytest
 from jupyter_gpu_ext.errors import ExportRefusedError
 from tests.export.notebooks import body, code, script, text
 
+WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(jg.gpu.who())  # c"
+
 
 @pytest.mark.parametrize(
     ("cells", "python"),
@@ -26,6 +28,22 @@ from tests.export.notebooks import body, code, script, text
         (["%time"], "# dropped: %time"),
         (["%%time\n%%time\nx = 1"], "# dropped: %%time\n# dropped: %%time\nx = 1"),
         (["if 1:\n    %time x = %blob ls a"], 'if 1:\n    x = jg.ls("a")'),
+        (["%%gpu\nx = 1"], "with jg.measure():\n    x = 1"),
+        (["%%gpu\n\n# c\n\nx = 1\n"], "with jg.measure():\n    # c\n\n    x = 1"),
+        (["%%gpu\n# only"], "with jg.measure():\n    pass\n    # only"),
+        (["%%gpu\n%load_ext x\n%gpu who  # c"], WITH_MAGICS),
+        (["%%gpu\nif 1:\n  %load_blob a://x.pt"], 'with jg.measure():\n    if 1:\n      x = jg.load("a://x.pt")'),
+        (
+            ["%%gpu\nx = '''a\n  b'''\ny = f'''{x}\n'''"],
+            "with jg.measure():\n    x = '''a\n  b'''\n    y = f'''{x}\n'''",
+        ),
+        (["%%gpu\nx = (1,\n2)"], "with jg.measure():\n    x = (1,\n    2)"),
+        (["%%time\n%%gpu\nx = 1"], "# dropped: %%time\nwith jg.measure():\n    x = 1"),
+        (["%%gpu\n%%time\nx = 1"], "with jg.measure():\n    # dropped: %%time\n    x = 1"),
+        (["jg = 1", "%%gpu\nx = 1"], "with _jg.measure():\n    x = 1"),
+        (["%gpu release"], "print(jg.gpu.release())"),
+        (["n = 'cache'", "%gpu release $n outputs"], 'print(jg.gpu.release(n, "outputs"))'),
+        (["held = %gpu who"], "held = jg.gpu.who()"),
         (["%load_ext x # c"], "# dropped: %load_ext x # c"),
         (["_ = 1\nfor _ in (): pass\nprint(_)"], "_ = 1\nfor _ in (): pass\nprint(_)"),
         (["ls = 1\nls"], "ls = 1\nls"),
@@ -47,6 +65,13 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["%blob ls \\\n  a \\\n  b\n%foo"], "Cell 1, line 1", "does not know what to do with b", "quotes"),
         (["%blob ls \\\n  a\n\n%foo"], "Cell 1, line 4", "%foo", "skip"),
         (["%%time\n\n# c\n%foo"], "Cell 1, line 4", "%foo", "skip"),
+        (["%%gpu\n\n# c\n%foo"], "Cell 1, line 4", "%foo", "skip"),
+        (["%%gpu\nx = 1\n%%foo"], "Cell 1, line 3", "%%foo", "skip"),
+        (["%%gpu -x\nx"], "Cell 1, line 1", "%%gpu", "skip"),
+        (["%%gpu"], "Cell 1, line 1", "%%gpu", "skip"),
+        (["x = get_ipython().run_cell_magic('gpu', '', '')"], "Cell 1, line 1", "%%gpu", "skip"),
+        (["%%gpu\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
+        (["%%gpu\nfrom __future__ import annotations"], "Cell 1, line 2", "__future__", "Fix it"),
         (["%%time -n\nx"], "Cell 1, line 1", "%%time", "skip"),
         (["%time --no-raise-error x"], "Cell 1, line 1", "%time", "skip"),
         (["%blob lz x"], "Cell 1, line 1", "'lz'", "One of"),

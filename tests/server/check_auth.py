@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOM = Path(__file__).parents[2] / "jupyter_gpu_ext" / "server"
 VERBS = frozenset({"get", "head", "post", "put", "patch", "delete", "options", "open"})
 ACTIONS = frozenset({"read", "write", "execute"})
-RESOURCES = frozenset({"gpu", "storage", "tensors", "export", "connections"})
+RESOURCES = frozenset({"gpu", "storage", "tensors", "export", "connections", "kernels"})
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,12 @@ SPEC: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 PATHS = list(SPEC["paths"])
 OPERATIONS = [(path, method) for path, verbs in SPEC["paths"].items() for method in verbs]
 
+UNKNOWN_KERNEL = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
 # What a path's variables stand for in the routes, and a value that none of them knows.
 _VARIABLES = {
     "uploads/{upload}": (r"uploads/([0-9a-f]{32})", f"uploads/{'0' * 32}"),
+    "kernels/{kernel}": (r"kernels/([0-9a-f-]{36})", f"kernels/{UNKNOWN_KERNEL}"),
     "transfers/{job}": (r"transfers/([0-9a-f]{32})", f"transfers/{'0' * 32}"),
     "/{index}": (r"/(\d{1,6})", "/0"),
 }

@@ -124,6 +124,7 @@ def _serve(folder: Path, config: dict[str, Any], apps: list[ServerApp], started:
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = App(
         config_dir=str(_made(folder / "config")),
+        data_dir=str(_made(folder / "data")),
         runtime_dir=str(_made(folder / "runtime")),
         root_dir=str(_made(folder / "root")),
         jpserver_extensions={"jupyter_gpu_ext": True},

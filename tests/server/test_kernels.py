@@ -9,76 +9,15 @@ import pytest
 import safetensors.numpy
 
 from jupyter_gpu_ext.magics import link
-from jupyter_gpu_ext.server import kernels
-from jupyter_gpu_ext.server.kernels import _HELD, _LOADS, _Known, _rows
+from jupyter_gpu_ext.server import kernels, said
+from jupyter_gpu_ext.server import link as server_link
+from jupyter_gpu_ext.server.link import Link
 from tests.conftest import AZURITE_KEY, write_connections
-from tests.magics.cells import Cells
-from tests.server.contract import check
 from tests.server.live import wait_until
+from tests.server.notebook import Notebook
 
 SIZE = 512 * 512 * 4
 QUICK_SECONDS = 0.9
-
-
-class Notebook:
-    """A kernel that the server runs, with the session that gives it a path."""
-
-    def __init__(self, server, folder, path):
-        self.server, self.path = server, path
-        self.log = folder / f"{path}.log"
-        environ = {
-            **os.environ,
-            "JUPYTER_GPU_CONNECTIONS": str(folder / "connections.toml"),
-            "JUPYTER_GPU_SIMULATED": "2xL4",
-        }
-        # Open until the end: a restart starts the kernel with the same arguments.
-        self._stderr = self.log.open("wb")
-        start = self.manager.start_kernel(kernel_name="python3", env=environ, stderr=self._stderr)
-        self.id = server.await_(start)
-        session = server.app.session_manager.save_session("s-" + path, path=path, type="notebook", kernel_id=self.id)
-        server.await_(session)
-        self.cells = Cells(self.kernel.connection_file)
-
-    @property
-    def manager(self):
-        return self.server.app.kernel_manager
-
-    @property
-    def kernel(self):
-        return self.manager.get_kernel(self.id)
-
-    @property
-    def pid(self):
-        return self.kernel.provisioner.pid
-
-    def row(self):
-        reply = self.server.get("/gpu/status")
-        assert reply.status == 200
-        return next((one for one in check("/gpu/status", reply)["kernels"] if one["id"] == self.id), None)
-
-    def wait_for(self, condition):
-        """Poll as an open panel does, until the row is as wished; return it."""
-        return wait_until(lambda: (row := self.row()) and condition(row) and row, seconds=15)
-
-    @property
-    def known(self):
-        return self.server.extension.kernels._known[self.id]
-
-    def forget(self):
-        """Let the server meet this kernel anew: what ran before may have left it unasked for a while."""
-        known = self.server.extension.kernels._known.pop(self.id, None)
-        if known is not None:
-            self.server.call(known.close)
-        self.server.extension.kernels._made_at = float("-inf")
-
-    def linked(self):
-        self.forget()
-        return self.wait_for(lambda row: row["linked"])
-
-    def close(self):
-        self.cells.close()
-        self.server.await_(self.manager.shutdown_kernel(self.id, now=True))
-        self._stderr.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -241,7 +180,7 @@ def test_a_kernel_without_the_extension_is_asked_rarely(plain):
     ],
 )
 def test_when_a_kernel_is_asked_again(known, seconds_later, ran, due):
-    one = _Known(None, run=0, asked_at=100, activity="then", **known)
+    one = Link(None, run=0, asked_at=100, activity="then", **known)
     assert one.is_due(100 + seconds_later, "now" if ran else "then") is due
 
 
@@ -254,11 +193,13 @@ def test_a_late_extension_is_noticed(plain):
     plain.wait_for(lambda row: row["linked"])
 
 
-GOOD = {"device": "cuda:0", "uuid": "GPU-1", "bytes": 5}
+GOOD = {"device": "cuda:0", "uuid": "GPU-1", "bytes": 5, "peak_bytes": 6, "cached_bytes": 2}
+OLD = {"device": "cuda:0", "bytes": 5}
+BAD_NUMBERS = (True, "5", 5.0, -1, 2**53 + 1, 10**400, [], float("nan"))
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("told", "kept"),
     [
         (None, []),
         ({}, []),
@@ -267,19 +208,20 @@ GOOD = {"device": "cuda:0", "uuid": "GPU-1", "bytes": 5}
         ([GOOD], [GOOD]),
         ([{**GOOD, "uuid": None}], [{**GOOD, "uuid": None}]),
         ([{**GOOD, "more": "x" * 10}], [GOOD]),
-        *(([{**GOOD, "bytes": bad}], []) for bad in (True, "5", 5.0, None, -1, 2**53 + 1, 10**400, [], float("nan"))),
+        ([{**GOOD, "bytes": None}], []),
+        *(([{**GOOD, key: bad}], []) for bad in BAD_NUMBERS for key in ("bytes", "peak_bytes", "cached_bytes")),
         *(([{**GOOD, "device": bad}], []) for bad in (None, 1, ["cuda:0"], {"a": 1})),
         *(([{**GOOD, "uuid": bad}], []) for bad in (1, ["x"], {})),
-        ([{"device": "cuda:0", "bytes": 5}], [{**GOOD, "uuid": None}]),
+        ([OLD], [{**OLD, "uuid": None, "peak_bytes": None, "cached_bytes": None}]),
     ],
     ids=repr,
 )
-def test_what_a_kernel_says_is_taken_only_in_the_form_of_the_contract(said, kept):
-    assert _rows(said, _HELD) == kept
+def test_what_a_kernel_says_is_taken_only_in_the_form_of_the_contract(told, kept):
+    assert said.rows(told, said.HELD) == kept
 
 
 def test_a_kernel_that_says_too_much_is_cut_short():
-    rows = _rows([{"name": "x" * 10**6, "url": "u", "device": "cpu", "bytes": 1}] * 10**5, _LOADS)
+    rows = said.rows([{"name": "x" * 10**6, "url": "u", "device": "cpu", "bytes": 1}] * 10**5, said.LOADS)
     assert len(rows) == 200
     assert len(rows[0]["name"]) == 4096
 
@@ -317,7 +259,7 @@ def test_a_lying_kernel_is_quoted_in_the_form_of_the_contract_and_without_secret
     plain.linked()
     row = plain.wait_for(lambda row: row["uses"])
     assert row["id"] == plain.id
-    assert row["uses"] == [GOOD]
+    assert row["uses"] == [{**GOOD, "how": "report"}]
     (load,) = row["loads"]
     assert load == {"name": "***", "url": "https://a/b?sig=***", "device": "cpu", "bytes": 1}
 
@@ -352,8 +294,8 @@ def test_a_kernel_that_was_shut_down_has_no_row(plain):
     assert plain.row() is not None
     plain.close()
     wait_until(lambda: plain.row() is None)
-    assert plain.id not in plain.server.extension.kernels._known
+    assert plain.id not in plain.server.extension.kernels._links
 
 
 def test_both_ends_speak_of_the_same_thing():
-    assert (link.REQUEST, link.REPLY) == (kernels.REQUEST, kernels.REPLY)
+    assert (link.REQUEST, link.REPLY) == (server_link.REQUEST, server_link.REPLY)
