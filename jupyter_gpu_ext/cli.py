@@ -44,10 +44,11 @@ def main(family: str, arguments: list[str]) -> int:
     Returns
     -------
     int
-        0, 1 when the verb failed, 2 when the line is wrong.
+        0, 1 when the verb failed, 2 when the line is wrong; of a report its own: 1 for warnings, 2 for errors.
     """
     try:
-        print(_run(family, arguments), flush=True)
+        text, code = _run(family, arguments)
+        print(text, flush=True)
     except lines.HelpRequest as request:
         print(f"{request.text}\n\nOption of every verb: --json")
     except GpuExtError as error:
@@ -62,10 +63,12 @@ def main(family: str, arguments: list[str]) -> int:
         # `… | head` has read enough; what is buffered still must not be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    else:
+        return code
     return 0
 
 
-def _run(family: str, arguments: list[str]) -> str:
+def _run(family: str, arguments: list[str]) -> tuple[str, int]:
     as_json = "--json" in arguments
     if any(links.has_secret(argument) for argument in arguments):
         raise UsageError(
@@ -88,7 +91,8 @@ def _run(family: str, arguments: list[str]) -> str:
     if verb.reports and sys.stderr.isatty():
         keywords["report"] = _show
     result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
-    return json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+    text = json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
+    return text, getattr(result, "exit_code", 0)
 
 
 class _DeclinedError(Exception):

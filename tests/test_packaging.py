@@ -36,7 +36,7 @@ print(*sorted({{name.partition(".")[0] for name, module in sys.modules.items() i
         ("import jupyter_gpu_ext", HEAVY | JUPYTER),
         ("import jupyter_gpu_ext as jg; jg.gpu; dir(jg); jg.__version__", HEAVY | JUPYTER),
         ("import jupyter_gpu_ext.cli", (HEAVY | JUPYTER) - {"numpy"}),
-        ("import jupyter_gpu_ext as jg; jg.ls, jg.info, jg.plan, jg.gpu.status", {"torch", "zarr", "pynvml"} | JUPYTER),
+        ("import jupyter_gpu_ext as jg; jg.ls, jg.info, jg.plan, jg.gpu.doctor", {"torch", "zarr", "pynvml"} | JUPYTER),
         ("import jupyter_gpu_ext.export.exporter", {"torch", "zarr", "obstore", "azure", "adlfs", "pynvml"}),
         ("import jupyter_gpu_ext as jg; jg._jupyter_server_extension_points()", {"torch", "zarr", "obstore", "azure"}),
     ],
@@ -103,4 +103,5 @@ def test_the_licence_the_types_and_the_contract_are_packed():
     package = Path(jg.__file__).parent
     assert (package / "py.typed").exists()
     assert (package / "server" / "openapi.yaml").exists()
+    assert (package / "gpu" / "compat.toml").exists()
     assert (ROOT / "LICENSE").exists()

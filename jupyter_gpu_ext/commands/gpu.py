@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jupyter_gpu_ext.commands.grammar import Verb
+from jupyter_gpu_ext.commands.grammar import Option, Verb
 
 STATUS = Verb(
     name="gpu status",
@@ -24,4 +24,18 @@ RELEASE = Verb(
     repeats=True,
 )
 
-VERBS = {"status": STATUS, "who": WHO, "release": RELEASE}
+DOCTOR = Verb(
+    name="gpu doctor",
+    function="gpu.doctor",
+    summary="Check driver, container, torch and GPU, and say what to do. In a shell: 0 well, 1 warnings, 2 errors.",
+    options=(
+        Option(
+            flag="--preflight",
+            kind="flag",
+            keyword="preflight",
+            help="the part that a job can start with",
+        ),
+    ),
+)
+
+VERBS = {"status": STATUS, "who": WHO, "release": RELEASE, "doctor": DOCTOR}

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.api import open_backend as open_backend
     from jupyter_gpu_ext.gpu.api import status as status
+    from jupyter_gpu_ext.gpu.checkup import doctor as doctor
     from jupyter_gpu_ext.gpu.holders import who as who
     from jupyter_gpu_ext.gpu.ladder import release as release
 
-_HOMES = {"open_backend": "api", "release": "ladder", "status": "api", "who": "holders"}
+_HOMES = {
+    "doctor": "jupyter_gpu_ext.gpu.checkup",
+    "open_backend": "jupyter_gpu_ext.gpu.api",
+    "release": "jupyter_gpu_ext.gpu.ladder",
+    "status": "jupyter_gpu_ext.gpu.api",
+    "who": "jupyter_gpu_ext.gpu.holders",
+}
 
-__all__ = ["open_backend", "release", "status", "who"]
+__all__ = ["doctor", "open_backend", "release", "status", "who"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'jupyter_gpu_ext.gpu' has no attribute {name!r}")
-    return getattr(import_module(f"jupyter_gpu_ext.gpu.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -13,10 +13,12 @@ from traitlets import Bool, Float
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
+from jupyter_gpu_ext.server import doctor as doctor_routes
 from jupyter_gpu_ext.server import files, jobs, release, uploads
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
+from jupyter_gpu_ext.server.environments import Doctor
 from jupyter_gpu_ext.server.kernels import Kernels
 from jupyter_gpu_ext.server.peaks import Peaks
 from jupyter_gpu_ext.server.release import Releases
@@ -65,9 +67,11 @@ class GpuExtension(ExtensionApp):
         self.kernels = Kernels(server.kernel_manager, server.session_manager, status=self._status, peaks=self.peaks)
         releases = Releases(self.kernels, server.kernel_manager, server.session_manager)
         self.sampler = Sampler(self._open_backend, self.sample_interval_seconds, storage_rate=self.kernels.storage_rate)
+        self.doctor = Doctor(server.kernel_manager)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *release.routes(releases),
+            *doctor_routes.routes(self.doctor),
             *connection_routes.routes(),
             *storage_routes.routes(),
             *files.routes(),
@@ -97,4 +101,5 @@ class GpuExtension(ExtensionApp):
         """Stop the thread, close the channels and the storage connections."""
         self.sampler.stop()
         self.kernels.close()
+        self.doctor.close()
         close_all()

@@ -79,6 +79,7 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
         ask("/gpu/kernels/{kernel}/release", "post", {"rung": rung}) for rung in ("cache", "restart", ask.name)
     ],
     ("/gpu/history", "get"): lambda ask: ask("/gpu/history", "get"),
+    ("/gpu/doctor", "get"): lambda ask: [ask("/gpu/doctor", "get", **more) for more in ({}, {"kernel": ask.name})],
     ("/storage/connections", "get"): lambda ask: ask("/storage/connections", "get"),
     ("/storage/connections", "post"): lambda ask: [
         ask("/storage/connections", "post", {"link": f"{ask.name}://{key}", "read_only": only})
@@ -192,6 +193,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
     "fs": _files,
+    # The doctor takes seconds and knows no connection: its route and its verb are asked.
     "gpu": lambda _: [jg.gpu.status(), jg.gpu.who(), jg.gpu.release("cache")],
     "info": lambda name: (jg.info(f"{name}://{key}") for key in (FILE, "broken.safetensors")),
     "load": _load,

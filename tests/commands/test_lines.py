@@ -28,6 +28,8 @@ from jupyter_gpu_ext.errors import UsageError
         ("gpu who", "print(jg.gpu.who())"),
         ("gpu release", "print(jg.gpu.release())"),
         ("gpu release cache {n} $i", 'print(jg.gpu.release("cache", n, i))'),
+        ("gpu doctor", "print(jg.gpu.doctor())"),
+        ("gpu doctor --preflight", "print(jg.gpu.doctor(preflight=True))"),
         ("load_blob weights://x.pt", 'x = jg.load("weights://x.pt")'),
         ("blob load weights://x.pt -o m", 'm = jg.load("weights://x.pt")'),
         ("load_blob {url} -om --device={d}", "m = jg.load(url, device=d)"),

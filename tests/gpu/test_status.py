@@ -109,8 +109,9 @@ def test_a_status_gives_the_driver_back(nvml):
     assert nvml.calls()["nvmlInitWithFlags"] == nvml.calls()["nvmlShutdown"] == 2
 
 
-def test_the_room_has_two_names():
-    assert dir(gpu) == ["open_backend", "status"]
+def test_the_room_has_its_names_and_no_other():
+    assert dir(gpu) == ["doctor", "open_backend", "status"]
+    assert all(callable(getattr(gpu, name)) for name in dir(gpu))
     with pytest.raises(AttributeError, match="stauts"):
         _ = gpu.stauts
 
