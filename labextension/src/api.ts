@@ -1,7 +1,17 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
+import type {
+  DoctorReport,
+  GpuStatus,
+  History,
+  Released,
+  RungName,
+  Rungs
+} from './gpu/contract';
 import type { Query } from './request';
 import { json, request, urlOf } from './request';
+
+export type * from './gpu/contract';
 
 // These mirror server/openapi.yaml, name by name.
 
@@ -9,107 +19,6 @@ export interface Problem {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
-}
-
-export interface Device {
-  readonly index: number;
-  readonly uuid: string;
-  readonly name: string;
-  readonly memory_total_bytes: number | null;
-  /** The uuid of the card that a MIG slice is a part of. */
-  readonly slice_of: string | null;
-  /** The device has no memory of its own; the numbers are the system's. */
-  readonly shares_memory: boolean;
-  readonly now: Reading | null;
-}
-
-/** The newest reading of a device. */
-export interface Reading {
-  readonly memory_used_bytes: number | null;
-  readonly memory_free_bytes: number | null;
-  readonly memory_reserved_bytes: number | null;
-  /** 0 to 1. */
-  readonly utilization_ratio: number | null;
-  readonly temperature_celsius: number | null;
-  readonly power_watts: number | null;
-  readonly power_limit_watts: number | null;
-  readonly graphics_clock_hertz: number | null;
-  readonly memory_clock_hertz: number | null;
-  /** In words; empty when nothing slows the clocks. */
-  readonly throttled_by: readonly string[] | null;
-  readonly fan_ratio: number | null;
-  readonly energy_joules: number | null;
-  readonly ecc_corrected_count: number | null;
-  readonly ecc_uncorrected_count: number | null;
-  readonly remapped_rows_count: number | null;
-  readonly needs_reset: boolean | null;
-  readonly pcie_generation: number | null;
-  readonly pcie_width: number | null;
-  readonly pcie_received_bytes_per_second: number | null;
-  readonly pcie_sent_bytes_per_second: number | null;
-  /** Field name to the reason it is null. */
-  readonly unavailable: Readonly<Record<string, string>>;
-}
-
-export interface DeviceSample {
-  readonly uuid: string;
-  readonly memory_used_bytes: number | null;
-  readonly utilization_ratio: number | null;
-  readonly temperature_celsius: number | null;
-  readonly power_watts: number | null;
-}
-
-export interface Sample {
-  readonly cursor: number;
-  /** Seconds since the epoch. */
-  readonly time: number;
-  readonly storage_bytes_per_second: number | null;
-  readonly devices: readonly DeviceSample[];
-}
-
-/** What a notebook holds on a device. */
-export interface Use {
-  readonly uuid: string | null;
-  /** Torch's name in that notebook; null where only the driver tells. */
-  readonly device: string | null;
-  /** null: it uses the device, and nobody says how much. */
-  readonly bytes: number | null;
-  readonly peak_bytes: number | null;
-  /** Of `bytes`, what torch keeps for reuse. */
-  readonly cached_bytes: number | null;
-  readonly how: 'pid' | 'namespace_pid' | 'nspid' | 'descriptors' | 'report';
-}
-
-export interface Load {
-  readonly name: string;
-  readonly url: string;
-  readonly device: string;
-  readonly bytes: number;
-}
-
-export interface KernelUse {
-  readonly id: string;
-  readonly path: string;
-  readonly linked: boolean;
-  /** Jupyter's word: busy, idle, starting, dead, unknown. */
-  readonly state: string;
-  readonly idle_seconds: number | null;
-  readonly uses: readonly Use[];
-  readonly loads: readonly Load[];
-}
-
-export interface GpuStatus {
-  readonly version: string;
-  readonly state: 'starting' | 'ok' | 'no_gpu' | 'blocked' | 'broken';
-  readonly reason: string;
-  readonly hint: string;
-  readonly simulated: boolean;
-  readonly stale: boolean;
-  readonly interval_seconds: number;
-  readonly cursor: number;
-  readonly devices: readonly Device[];
-  readonly samples: readonly Sample[];
-  readonly kernels: readonly KernelUse[];
 }
 
 export interface Connection {
@@ -286,6 +195,25 @@ export class Api {
     return request(this._settings, 'gpu/status', { since });
   }
 
+  gpuHistory(): Promise<History> {
+    return request(this._settings, 'gpu/history');
+  }
+
+  /** What could be freed of a kernel's device memory, and at what price. */
+  rungs(kernel: string): Promise<Rungs> {
+    return request(this._settings, releasePath(kernel));
+  }
+
+  release(kernel: string, rung: RungName): Promise<Released> {
+    return this._send(releasePath(kernel), 'POST', { rung });
+  }
+
+  /** Look at the server, and at a kernel if one is named; takes seconds. */
+  doctor(kernel: string | null, signal: AbortSignal): Promise<DoctorReport> {
+    const query: Query = kernel === null ? {} : { kernel };
+    return request(this._settings, 'gpu/doctor', query, { signal });
+  }
+
   connections(): Promise<Connections> {
     return request(this._settings, 'storage/connections');
   }
@@ -395,4 +323,8 @@ export class Api {
   private _delete(path: string, query: Query): Promise<object> {
     return request(this._settings, path, query, { method: 'DELETE' });
   }
+}
+
+function releasePath(kernel: string): string {
+  return `gpu/kernels/${encodeURIComponent(kernel)}/release`;
 }

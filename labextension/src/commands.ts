@@ -1,6 +1,8 @@
 /** Everything a person can do, by the name under which it is registered. */
 export const CommandIDs = {
   openGpu: 'jupyter-gpu-ext:open-gpu',
+  openDashboard: 'jupyter-gpu-ext:open-gpu-dashboard',
+  openDoctor: 'jupyter-gpu-ext:open-gpu-doctor',
   openStorage: 'jupyter-gpu-ext:open-storage',
   insertLoadExt: 'jupyter-gpu-ext:insert-load-ext',
   insertLoad: 'jupyter-gpu-ext:insert-load',

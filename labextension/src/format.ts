@@ -33,6 +33,34 @@ export function formatRatio(ratio: number): string {
   return `${Math.round(ratio * 100)} %`;
 }
 
+/** A frequency as '1.98 GHz' or '810 MHz'. */
+export function formatHertz(hertz: number): string {
+  return hertz >= 1e9
+    ? `${(hertz / 1e9).toFixed(2)} GHz`
+    : `${Math.round(hertz / 1e6)} MHz`;
+}
+
+/** An energy as a bill has it: '2.31 kWh', '310 Wh'. */
+export function formatEnergy(joules: number): string {
+  const wattHours = joules / 3600;
+  return wattHours >= 1000
+    ? `${(wattHours / 1000).toFixed(2)} kWh`
+    : `${Math.round(wattHours)} Wh`;
+}
+
+/** A time span in its largest unit: '40 s', '12 min', '2 h', '3 d'. */
+export function formatCoarse(seconds: number): string {
+  if (seconds < 60) {
+    return `${Math.floor(seconds)} s`;
+  }
+  if (seconds < 3600) {
+    return `${Math.floor(seconds / 60)} min`;
+  }
+  return seconds < 48 * 3600
+    ? `${Math.floor(seconds / 3600)} h`
+    : `${Math.floor(seconds / 86400)} d`;
+}
+
 /** A shape as '64 × 3 × 7 × 7'; a scalar is a dot. */
 export function formatShape(shape: readonly number[]): string {
   return shape.length === 0 ? '·' : shape.join(' × ');

@@ -13,6 +13,23 @@ export const gpuIcon = new LabIcon({
   )
 });
 
+/** A line that rises and falls between its axes. */
+export const chartIcon = new LabIcon({
+  name: 'jupyter-gpu-ext:chart',
+  svgstr: svg(
+    '<path d="M3 3h2v16h16v2H3z"/>' +
+      '<path d="m7 14.6 4.2-5 3.6 3 4.6-6.1 1.6 1.2-5.9 7.8-3.6-3-3 3.4z"/>'
+  )
+});
+
+/** A heart's beat. */
+export const doctorIcon = new LabIcon({
+  name: 'jupyter-gpu-ext:doctor',
+  svgstr: svg(
+    '<path d="M2 11h5.4l2.3-6.4h1.6l3.6 10.2 1.6-3.8H22v2h-4.2l-2.3 5.6h-1.6L10.5 8.9 8.8 13H2z"/>'
+  )
+});
+
 /** A stack of drives. */
 export const storageIcon = new LabIcon({
   name: 'jupyter-gpu-ext:storage',

@@ -4,3 +4,5 @@ import './storage.css';
 import './progress.css';
 import './connect.css';
 import './transfers.css';
+import './dashboard.css';
+import './doctor.css';

@@ -1,16 +1,22 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
-import { baseName, formatBytes, formatBytesOf, printable } from '../format';
+import { formatBytes, formatBytesOf } from '../format';
+import { NotebookRow } from './notebookrow';
+import type { ReleaseActions } from './releasing';
 import type { Share } from './usage';
-import { othersBytes } from './usage';
+import { othersBytes, shareKey } from './usage';
+import { notebookName } from './words';
 
 interface IMemoryProps {
   readonly used: number | null;
   readonly total: number | null;
   /** Why `used` or `total` is null. */
   readonly reason: string;
+  /** The device has no memory of its own. */
+  readonly isShared: boolean;
   readonly shares: readonly Share[];
+  readonly actions: ReleaseActions;
   readonly trans: TranslationBundle;
 }
 
@@ -21,7 +27,11 @@ export function Memory(props: IMemoryProps): React.JSX.Element {
   return (
     <div className="jp-gpuext-Memory">
       <div className="jp-gpuext-Metric">
-        <span>{trans.__('memory')}</span>
+        <span>
+          {props.isShared
+            ? trans.__('memory, shared with the system')
+            : trans.__('memory')}
+        </span>
         <Amount used={used} total={total} reason={props.reason} />
       </div>
       {total === null ? null : (
@@ -29,21 +39,41 @@ export function Memory(props: IMemoryProps): React.JSX.Element {
       )}
       <ul className="jp-gpuext-Legend">
         {shares.map(share => (
-          <LegendRow
-            key={`${share.kernelId} ${share.device}`}
+          <NotebookRow
+            key={shareKey(share)}
             share={share}
+            actions={props.actions}
             trans={trans}
           />
         ))}
         {shares.length > 0 && others !== null && others > 0 ? (
-          <li>
-            <i className="jp-gpuext-Swatch" data-color="others" />
-            <span className="jp-gpuext-Legend-name">{trans.__('others')}</span>
-            <span className="jp-gpuext-Number">{formatBytes(others)}</span>
-          </li>
+          <Others
+            bytes={others}
+            label={
+              shares.some(share => share.bytes === null)
+                ? trans.__('not told apart')
+                : trans.__('others')
+            }
+            trans={trans}
+          />
         ) : null}
       </ul>
     </div>
+  );
+}
+
+function Others(props: {
+  readonly bytes: number;
+  readonly label: string;
+  readonly trans: TranslationBundle;
+}): React.JSX.Element {
+  const { bytes, label, trans } = props;
+  return (
+    <li title={trans.__('what no notebook here accounts for')}>
+      <i className="jp-gpuext-Swatch" data-color="others" />
+      <span className="jp-gpuext-Legend-name">{label}</span>
+      <span className="jp-gpuext-Number">{formatBytes(bytes)}</span>
+    </li>
   );
 }
 
@@ -61,7 +91,10 @@ function Amount(props: {
     );
   }
   return (
-    <span className="jp-gpuext-Number" title={total === null ? reason : ''}>
+    <span
+      className="jp-gpuext-Number"
+      title={total === null ? reason : undefined}
+    >
       {total === null ? formatBytes(used) : formatBytesOf(used, total)}
     </span>
   );
@@ -71,7 +104,8 @@ function MemoryBar(
   props: IMemoryProps & { total: number; others: number }
 ): React.JSX.Element {
   const { used, total, others, shares, trans } = props;
-  const percent = (bytes: number) => `${Math.min(100, (100 * bytes) / total)}%`;
+  const percent = (bytes: number) =>
+    `${Math.min(100, (100 * bytes) / total).toFixed(2)}%`;
   return (
     <div
       className="jp-gpuext-Bar"
@@ -86,10 +120,10 @@ function MemoryBar(
     >
       {shares.map(share => (
         <span
-          key={`${share.kernelId} ${share.device}`}
+          key={shareKey(share)}
           data-color={share.color}
-          style={{ width: percent(share.bytes) }}
-          title={`${notebookName(share, trans)} ${formatBytes(share.bytes)}`}
+          style={{ width: percent(share.bytes ?? 0) }}
+          title={`${notebookName(share, trans)} ${formatBytes(share.bytes ?? 0)}`}
         />
       ))}
       <span
@@ -98,42 +132,4 @@ function MemoryBar(
       />
     </div>
   );
-}
-
-/** A notebook's row, and below it the values that %load_blob left alive. */
-export function LegendRow(props: {
-  readonly share: Share;
-  readonly trans: TranslationBundle;
-}): React.JSX.Element {
-  const { share, trans } = props;
-  return (
-    <li>
-      <i className="jp-gpuext-Swatch" data-color={share.color} />
-      <span
-        className="jp-gpuext-Legend-name"
-        title={`${printable(share.path)} · ${share.device}`}
-      >
-        {notebookName(share, trans)}
-      </span>
-      <span className="jp-gpuext-Number">{formatBytes(share.bytes)}</span>
-      {share.loads.length === 0 ? null : (
-        <ul className="jp-gpuext-Loads">
-          {share.loads.map(load => (
-            <li key={load.name} title={printable(load.url)}>
-              <code>{load.name}</code>
-              <span className="jp-gpuext-Number">
-                {formatBytes(load.bytes)}
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
-    </li>
-  );
-}
-
-export function notebookName(share: Share, trans: TranslationBundle): string {
-  return share.path === ''
-    ? trans.__('a kernel without notebook')
-    : printable(baseName(share.path));
 }

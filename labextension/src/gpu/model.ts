@@ -9,11 +9,12 @@ import type { IGpuModel } from '../tokens';
 import { mergeSamples } from './samples';
 
 export const DEFAULT_INTERVAL_SECONDS = 2;
-/** The status bar alone may lag a little behind. */
-const STATUS_BAR_SECONDS = 5;
+/** What is only glanced at may lag a little behind. */
+const GLANCE_SECONDS = 5;
 const LONGEST_BACKOFF_SECONDS = 30;
 
-export const STATUS_BAR_VIEW = 'status-bar';
+/** How a view is looked at: a number in a bar, or a panel. */
+export type Pace = 'glance' | 'look';
 
 export class GpuModel extends VDomModel implements IGpuModel {
   constructor(
@@ -52,12 +53,12 @@ export class GpuModel extends VDomModel implements IGpuModel {
     this._poll.frequency = this._frequency();
   }
 
-  watch(view: string, visible: boolean): void {
+  watch(view: string, visible: boolean, pace: Pace = 'look'): void {
     if (visible === this._views.has(view)) {
       return;
     }
     if (visible) {
-      this._views.add(view);
+      this._views.set(view, pace);
     } else {
       this._views.delete(view);
     }
@@ -78,10 +79,9 @@ export class GpuModel extends VDomModel implements IGpuModel {
   }
 
   private _frequency(): IPoll.Frequency {
-    const panelSeen = [...this._views].some(view => view !== STATUS_BAR_VIEW);
-    const seconds = panelSeen
+    const seconds = [...this._views.values()].includes('look')
       ? this._intervalSeconds
-      : Math.max(STATUS_BAR_SECONDS, this._intervalSeconds);
+      : Math.max(GLANCE_SECONDS, this._intervalSeconds);
     return {
       interval: 1000 * seconds,
       backoff: true,
@@ -110,7 +110,7 @@ export class GpuModel extends VDomModel implements IGpuModel {
   }
 
   private readonly _poll: Poll;
-  private readonly _views = new Set<string>();
+  private readonly _views = new Map<string, Pace>();
   private _status: GpuStatus | null = null;
   private _samples: readonly Sample[] = [];
   private _problem: ApiError | null = null;

@@ -3,9 +3,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
 import { Header } from '../components/header';
-import { gpuIcon } from '../icons';
+import { IconButton } from '../components/iconbutton';
+import { chartIcon, gpuIcon } from '../icons';
 import { currentNotebook } from '../notebook';
+import type { DoctorModel } from './doctor/model';
+import { DoctorLine } from './footer';
 import type { GpuModel } from './model';
+import type { ReleaseActions } from './releasing';
 import { GpuView } from './view';
 import { WatchingView } from './watching';
 
@@ -13,8 +17,12 @@ export const GPU_PANEL_ID = 'jupyter-gpu-ext-gpu';
 
 interface IPanelOptions {
   readonly model: GpuModel;
+  readonly doctor: DoctorModel;
   readonly tracker: INotebookTracker | null;
+  readonly actions: ReleaseActions;
   readonly onInsertLoadExt: () => void;
+  readonly onDashboard: () => void;
+  readonly onDoctor: () => void;
   readonly trans: TranslationBundle;
 }
 
@@ -28,12 +36,8 @@ export class GpuPanel extends WatchingView {
     this.title.caption = _options.trans.__('GPU');
     this.node.tabIndex = -1;
     this.node.setAttribute('aria-label', _options.trans.__('GPU'));
-    _options.tracker?.currentChanged.connect(this._onNotebook, this);
-  }
-
-  override dispose(): void {
-    this._options.tracker?.currentChanged.disconnect(this._onNotebook, this);
-    super.dispose();
+    _options.tracker?.currentChanged.connect(this.update, this);
+    _options.doctor.stateChanged.connect(this.update, this);
   }
 
   protected override onActivateRequest(): void {
@@ -41,29 +45,37 @@ export class GpuPanel extends WatchingView {
   }
 
   protected override render(): React.JSX.Element {
-    const { model, tracker, trans } = this._options;
+    const { model, doctor, tracker, trans } = this._options;
     return (
       <>
         <Header
           title={trans.__('GPU')}
           refreshLabel={trans.__('Refresh')}
           onRefresh={() => void model.refresh()}
-        />
+        >
+          <IconButton
+            icon={chartIcon}
+            label={trans.__('Open the GPU dashboard')}
+            onClick={this._options.onDashboard}
+          />
+        </Header>
         <GpuView
           status={model.status}
           samples={model.samples}
           problem={model.problem}
           silentSeconds={model.silentSeconds}
           notebook={currentNotebook(tracker)}
+          actions={this._options.actions}
           onRetry={() => void model.refresh()}
           onInsertLoadExt={this._options.onInsertLoadExt}
           trans={trans}
         />
+        <DoctorLine
+          doctor={doctor}
+          onOpen={this._options.onDoctor}
+          trans={trans}
+        />
       </>
     );
-  }
-
-  private _onNotebook(): void {
-    this.update();
   }
 }

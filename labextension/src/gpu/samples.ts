@@ -36,6 +36,20 @@ export function busySeries(
     );
 }
 
+/** What arrived from storage in each of the last `count` samples, bytes a second. */
+export function storageSeries(
+  samples: readonly Sample[],
+  count: number
+): (number | null)[] {
+  return samples.slice(-count).map(sample => sample.storage_bytes_per_second);
+}
+
+/** The values as shares of the largest of them. */
+export function scaled(values: readonly (number | null)[]): (number | null)[] {
+  const most = Math.max(1, ...values.map(value => value ?? 0));
+  return values.map(value => (value === null ? null : value / most));
+}
+
 /**
  * Polylines through the known values, in a box of `count - 1` by 1 with the
  * newest value at the right edge; a gap for each unknown stretch.

@@ -5,7 +5,6 @@ import { Signal } from '@lumino/signaling';
 import type * as React from 'react';
 
 import type { GpuModel } from './model';
-import { STATUS_BAR_VIEW } from './model';
 import { statusText } from './statustext';
 import { WatchingView } from './watching';
 
@@ -16,7 +15,7 @@ export class StatusItem extends WatchingView {
     private readonly _trans: TranslationBundle,
     private readonly _onOpen: () => void
   ) {
-    super(model, STATUS_BAR_VIEW);
+    super(model, 'status-bar', 'glance');
     this.addClass('jp-gpuext-StatusItem');
     this.addClass('jp-mod-highlighted');
   }

@@ -4,6 +4,7 @@ import type { GpuStatus, Sample } from '../api';
 import { isServerMissing } from '../components/words';
 import { formatBytesOf } from '../format';
 import type { ApiError } from '../request';
+import { groupsOf } from './grouping';
 
 export interface Known {
   readonly status: GpuStatus | null;
@@ -38,15 +39,15 @@ export function statusText(known: Known, trans: TranslationBundle): string {
 }
 
 function memoryText(status: GpuStatus, trans: TranslationBundle): string {
-  const used = sum(
-    status.devices.map(device => device.now?.memory_used_bytes ?? null)
-  );
-  const total = sum(status.devices.map(device => device.memory_total_bytes));
+  // A slice is a part of its card, and not counted twice.
+  const cards = groupsOf(status.devices).map(({ device }) => device);
+  const used = sum(cards.map(card => card.now?.memory_used_bytes ?? null));
+  const total = sum(cards.map(card => card.memory_total_bytes));
   if (used === null || total === null) {
     return status.simulated ? trans.__('simulated GPU') : trans.__('GPU ok');
   }
   const amount = formatBytesOf(used, total);
-  const count = status.devices.length;
+  const count = cards.length;
   if (status.simulated) {
     return count === 1
       ? trans.__('simulated GPU %1', amount)

@@ -4,9 +4,16 @@ import type { GpuStatus, KernelUse, Load, Use } from '../api';
 export interface Share {
   readonly kernelId: string;
   readonly path: string;
-  /** Torch's name of the device in that notebook: cuda:0. */
+  /** Whether the notebook's kernel has the extension loaded. */
+  readonly linked: boolean;
+  readonly idleSeconds: number | null;
+  /** Torch's name of the device in that notebook: cuda:0; '' where unknown. */
   readonly device: string;
-  readonly bytes: number;
+  /** null: it uses the device, and nobody says how much. */
+  readonly bytes: number | null;
+  readonly peakBytes: number | null;
+  readonly cachedBytes: number | null;
+  readonly how: Use['how'];
   readonly loads: readonly Load[];
   /** Which colour of the palette is this notebook's, everywhere. */
   readonly color: number;
@@ -14,10 +21,15 @@ export interface Share {
 
 export const COLORS = 5;
 
+/** What names a share among those of a card. */
+export function shareKey(share: Share): string {
+  return `${share.kernelId} ${share.device}`;
+}
+
 /** The notebooks holding memory on a device, the largest first. */
 export function sharesOf(kernels: readonly KernelUse[], uuid: string): Share[] {
   return shares(kernels, used => used === uuid).sort(
-    (one, other) => other.bytes - one.bytes
+    (one, other) => (other.bytes ?? -1) - (one.bytes ?? -1)
   );
 }
 
@@ -35,9 +47,10 @@ export function aliasOf(
   found: readonly Share[],
   currentKernelId: string | null
 ): Share | undefined {
+  const named = found.filter(share => share.device !== '');
   return (
-    found.find(share => share.kernelId === currentKernelId) ??
-    (found.length === 1 ? found[0] : undefined)
+    named.find(share => share.kernelId === currentKernelId) ??
+    (named.length === 1 ? named[0] : undefined)
   );
 }
 
@@ -46,7 +59,7 @@ export function othersBytes(
   used: number | null,
   found: readonly Share[]
 ): number | null {
-  const known = found.reduce((sum, share) => sum + share.bytes, 0);
+  const known = found.reduce((sum, share) => sum + (share.bytes ?? 0), 0);
   return used === null ? null : Math.max(0, used - known);
 }
 
@@ -57,49 +70,54 @@ function shares(
   return kernels.flatMap((kernel, index) =>
     placesOf(kernel)
       .filter(place => wanted(place.uuid))
-      .map(({ device, bytes, loads }) => ({
+      .map(place => ({
         kernelId: kernel.id,
         path: kernel.path,
-        device,
-        bytes,
-        loads,
+        linked: kernel.linked,
+        idleSeconds: kernel.idle_seconds,
+        device: place.device ?? '',
+        bytes: place.bytes,
+        peakBytes: place.peak_bytes,
+        cachedBytes: place.cached_bytes,
+        how: place.how,
+        loads: place.loads,
         color: index % COLORS
       }))
-      .filter(share => share.bytes > 0 || share.loads.length > 0)
+      .filter(share => share.bytes !== 0 || share.loads.length > 0)
   );
 }
 
-type Place = Pick<Use, 'uuid'> & {
-  readonly device: string;
-  readonly bytes: number;
-  readonly loads: readonly Load[];
-};
+type Place = Use & { readonly loads: readonly Load[] };
 
 /** Where a kernel holds memory, each place with its loads; no load is lost. */
 function placesOf(kernel: KernelUse): Place[] {
-  const { loads } = kernel;
-  const held = kernel.uses.map(use => ({
-    ...use,
-    device: use.device ?? '',
-    bytes: use.bytes ?? 0
-  }));
-  const [only, ...rest] = held;
+  const { loads, uses } = kernel;
+  const [only, ...rest] = uses;
   if (only && rest.length === 0) {
     // A load counted on a simulated card says that it lies on the cpu.
     return [{ ...only, loads }];
   }
-  const on = (device: string) => loads.filter(load => load.device === device);
-  const told = new Set(held.map(place => place.device));
+  const on = (device: string | null) =>
+    loads.filter(load => load.device === device);
+  const told = new Set(uses.map(use => use.device));
   const untold = new Set(
-    loads.map(load => load.device).filter(d => !told.has(d))
+    loads.map(load => load.device).filter(device => !told.has(device))
   );
   return [
-    ...held.map(place => ({ ...place, loads: on(place.device) })),
-    ...[...untold].map(device => ({
-      device,
-      uuid: null,
-      bytes: on(device).reduce((sum, load) => sum + load.bytes, 0),
-      loads: on(device)
-    }))
+    ...uses.map(use => ({ ...use, loads: on(use.device) })),
+    ...[...untold].map(device => placeOfLoads(device, on(device)))
   ];
+}
+
+/** Loads on a device of which the kernel told nothing else. */
+function placeOfLoads(device: string, loads: readonly Load[]): Place {
+  return {
+    uuid: null,
+    device,
+    bytes: loads.reduce((sum, load) => sum + load.bytes, 0),
+    peak_bytes: null,
+    cached_bytes: null,
+    how: 'report',
+    loads
+  };
 }

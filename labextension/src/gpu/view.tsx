@@ -8,9 +8,12 @@ import { baseName, formatDuration, printable } from '../format';
 import type { CurrentNotebook } from '../notebook';
 import type { ApiError } from '../request';
 import { DeviceCard } from './card';
-import { LegendRow } from './memory';
+import { groupsOf } from './grouping';
+import { NotebookRow } from './notebookrow';
+import type { ReleaseActions } from './releasing';
+import { StateNotice } from './state';
 import type { Share } from './usage';
-import { sharesOffCard } from './usage';
+import { shareKey, sharesOffCard } from './usage';
 
 export interface GpuViewProps {
   readonly status: GpuStatus | null;
@@ -18,6 +21,7 @@ export interface GpuViewProps {
   readonly problem: ApiError | null;
   readonly silentSeconds: number;
   readonly notebook: CurrentNotebook | null;
+  readonly actions: ReleaseActions;
   readonly onRetry: () => void;
   readonly onInsertLoadExt: () => void;
   readonly trans: TranslationBundle;
@@ -64,56 +68,22 @@ function Known(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
     <>
       <StateNotice status={status} trans={trans} />
       {status.stale ? <Stale {...props} /> : null}
-      {status.devices.map(device => (
+      {groupsOf(status.devices).map(({ device, slices }) => (
         <DeviceCard
           key={device.uuid}
           device={device}
+          slices={slices}
           status={status}
           samples={props.samples}
           currentKernelId={props.notebook?.kernelId ?? null}
+          actions={props.actions}
           trans={trans}
         />
       ))}
-      <OffCard status={status} trans={trans} />
+      <OffCard {...props} />
       <Unlinked {...props} />
     </>
   );
-}
-
-function StateNotice(props: {
-  readonly status: GpuStatus;
-  readonly trans: TranslationBundle;
-}): React.JSX.Element | null {
-  const { status, trans } = props;
-  switch (status.state) {
-    case 'ok':
-      return null;
-    case 'starting':
-      return (
-        <Notice
-          tone="info"
-          message={status.reason || trans.__('Looking for GPUs…')}
-          hint={status.hint}
-        />
-      );
-    case 'no_gpu':
-      return (
-        <Notice
-          tone="info"
-          message={status.reason || trans.__('No GPU here.')}
-          hint={status.hint}
-        />
-      );
-    case 'blocked':
-    case 'broken':
-      return (
-        <Notice
-          tone={status.state === 'broken' ? 'error' : 'warning'}
-          message={status.reason}
-          hint={status.hint}
-        />
-      );
-  }
 }
 
 function Stale(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
@@ -133,10 +103,9 @@ function Stale(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
 }
 
 /** What lies on the CPU, or on a card that no sensor reports. */
-function OffCard(props: {
-  readonly status: GpuStatus;
-  readonly trans: TranslationBundle;
-}): React.JSX.Element {
+function OffCard(
+  props: GpuViewProps & { status: GpuStatus }
+): React.JSX.Element {
   const { status, trans } = props;
   const shares = sharesOffCard(status);
   const devices = [...new Set(shares.map(share => share.device))];
@@ -145,8 +114,9 @@ function OffCard(props: {
       {devices.map(device => (
         <Holdings
           key={device}
-          title={trans.__('Loaded on %1', device === 'cpu' ? 'CPU' : device)}
+          title={titleOffCard(device, trans)}
           shares={shares.filter(share => share.device === device)}
+          actions={device === 'cpu' ? null : props.actions}
           trans={trans}
         />
       ))}
@@ -154,9 +124,21 @@ function OffCard(props: {
   );
 }
 
+function titleOffCard(device: string, trans: TranslationBundle): string {
+  switch (device) {
+    case 'cpu':
+      return trans.__('Loaded on CPU');
+    case '':
+      return trans.__('On a GPU that is not seen here');
+    default:
+      return trans.__('Loaded on %1', device);
+  }
+}
+
 function Holdings(props: {
   readonly title: string;
   readonly shares: readonly Share[];
+  readonly actions: ReleaseActions | null;
   readonly trans: TranslationBundle;
 }): React.JSX.Element {
   return (
@@ -166,7 +148,12 @@ function Holdings(props: {
       </div>
       <ul className="jp-gpuext-Legend">
         {props.shares.map(share => (
-          <LegendRow key={share.kernelId} share={share} trans={props.trans} />
+          <NotebookRow
+            key={shareKey(share)}
+            share={share}
+            actions={props.actions}
+            trans={props.trans}
+          />
         ))}
       </ul>
     </section>

@@ -1,13 +1,14 @@
 import { VDomRenderer } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 
-import type { GpuModel } from './model';
+import type { GpuModel, Pace } from './model';
 
 /** A view that has the model ask the server only while somebody can see it. */
 export abstract class WatchingView extends VDomRenderer<GpuModel> {
   constructor(
     model: GpuModel,
-    private readonly _view: string
+    private readonly _view: string,
+    private readonly _pace: Pace = 'look'
   ) {
     super(model);
   }
@@ -32,6 +33,11 @@ export abstract class WatchingView extends VDomRenderer<GpuModel> {
     this.model.watch(this._view, false);
   }
 
+  /** Called when the view came into sight, or went. */
+  protected onVisibility(): void {
+    // Most views need no more than the model.
+  }
+
   protected override onUpdateRequest(msg: Message): void {
     if (this.isVisible) {
       super.onUpdateRequest(msg);
@@ -39,7 +45,8 @@ export abstract class WatchingView extends VDomRenderer<GpuModel> {
   }
 
   private _watch(): void {
-    this.model.watch(this._view, this.isVisible);
+    this.model.watch(this._view, this.isVisible, this._pace);
+    this.onVisibility();
     this.update();
   }
 }

@@ -1,9 +1,9 @@
 // Rename, copy, delete, new folder: asked first where something could be lost.
 
-import { Dialog, InputDialog, showDialog } from '@jupyterlab/apputils';
-import type { TranslationBundle } from '@jupyterlab/translation';
+import { InputDialog } from '@jupyterlab/apputils';
 
 import type { Change, Entry } from '../api';
+import { askLoss } from '../components/askloss';
 import { formatBytes, printable } from '../format';
 import { ApiError } from '../request';
 import type { IStorageContext } from './context';
@@ -12,21 +12,6 @@ import type { ConnectionRow, FolderRow, ObjectRow } from './rows';
 import type { Place } from './state';
 import { placeId } from './state';
 import { folderOf, nameOf } from './target';
-
-/** Ask before something is lost; Cancel has the focus. */
-export async function askLoss(
-  title: string,
-  body: string,
-  act: string,
-  trans: TranslationBundle
-): Promise<boolean> {
-  const buttons = [
-    Dialog.cancelButton({ label: trans.__('Cancel') }),
-    Dialog.warnButton({ label: act })
-  ];
-  const asked = await showDialog({ title, body, buttons, defaultButton: 0 });
-  return asked.button.accept;
-}
 
 export async function rename(
   context: IStorageContext,

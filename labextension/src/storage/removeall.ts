@@ -3,9 +3,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Transfer } from '../api';
+import { askLoss } from '../components/askloss';
 import { formatBytes, printable } from '../format';
 import type { IStorageContext } from './context';
-import { askLoss } from './edit';
 import { nameUrl } from './insert';
 import type { Jobs } from './jobs';
 import { bytesIn, keysIn, requestsOf } from './marks';
