@@ -19,6 +19,8 @@ PYTEST := $(BIN)/python -m pytest
 PYTEST += --reruns 1
 # Tests wait for servers much of the time: two at a time, a file by one process.
 TOGETHER := -n 2 --dist loadfile
+# What is only unpacked, see tools/need.
+export PATH := $(PATH):$(CURDIR)/.tools/usr/bin
 
 .PHONY: help demo test test-python test-frontend test-ui prove check bench docs build clean
 
@@ -33,7 +35,7 @@ test: test-python test-frontend test-ui ## everything but the full counts, on re
 test-python: .venv/.develop tests/node_modules/.stamp
 	@tools/need gcc:gcc
 	@tools/need g++:g++
-	@tools/need promtool:prometheus
+	@tools/need --unpack .tools promtool:prometheus
 	$(PYTEST) -m "not prove" --ignore=tests/ui $(TOGETHER)
 
 test-frontend: labextension/node_modules/.stamp
@@ -46,7 +48,7 @@ test-ui: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/p
 prove: .venv/.develop tests/node_modules/.stamp ## the full counts, up to an hour
 	@tools/need gcc:gcc
 	@tools/need g++:g++
-	@tools/need promtool:prometheus
+	@tools/need --unpack .tools promtool:prometheus
 	$(NODE_PATH_ENV) $(PYTEST) -m "prove or not prove" --ignore=tests/ui --timeout 3600 $(TOGETHER)
 
 check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls between rooms, authentication
@@ -73,7 +75,7 @@ build: .venv/.runtime ## sdist and wheel in dist/
 	$(NODE_PATH_ENV) $(BIN)/python -m build
 
 clean: ## remove everything that was installed or built here
-	rm -rf .venv .node .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
+	rm -rf .venv .node .tools .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
 
 # --- what the targets stand on ---------------------------------------------------------------------------
 
