@@ -61,11 +61,10 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 
 bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
 	@tools/need gcc:gcc
-	# The peers' own pins would move what is measured.
-	$(PIP) install --no-deps -r requirements/bench.txt
-	$(NODE_PATH_ENV) $(BIN)/python -m bench.loading
-	$(NODE_PATH_ENV) $(BIN)/python -m bench.storage
-	$(BIN)/python -m bench.gpu
+	# The peers' own pins would move what is measured, and what they bring for JupyterLab is not for the environment.
+	$(PIP) install --no-deps --upgrade --target .bench -r requirements/bench.txt
+	export PYTHONPATH=.bench $(NODE_PATH_ENV)
+	for part in loading storage gpu; do $(BIN)/python -m bench.$$part; done
 
 docs: .venv/.develop ## check that the documentation's links and examples hold
 	$(PYTEST) tests/test_docs.py
@@ -75,7 +74,7 @@ build: .venv/.runtime ## sdist and wheel in dist/
 	$(NODE_PATH_ENV) $(BIN)/python -m build
 
 clean: ## remove everything that was installed or built here
-	rm -rf .venv .node .tools .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
+	rm -rf .venv .node .tools .bench .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
 
 # --- what the targets stand on ---------------------------------------------------------------------------
 
