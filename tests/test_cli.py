@@ -65,6 +65,7 @@ def run(capsys, family, *arguments):
         ("gpu", [], "Simulated L4"),
         ("gpu", ["status"], "Simulated L4"),
         ("gpu", ["--help"], "gpu status"),
+        ("gpu", ["release", "--help"], "gpu release [RUNG] …"),
     ],
 )
 def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):
