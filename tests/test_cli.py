@@ -69,6 +69,7 @@ def run(capsys, family, *arguments):
         ("gpu", ["metrics"], "jupyter_gpu_memory_used_bytes{"),
         ("gpu", ["metrics", "--help"], "--serve [HOST:]PORT"),
         ("gpu", ["top", "--once"], "jupyter gpu top"),
+        ("gpu", ["release", "--help"], "gpu release [RUNG] …"),
     ],
 )
 def test_what_is_asked_is_printed(capsys, disk, family, arguments, shown):

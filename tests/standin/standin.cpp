@@ -154,10 +154,14 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard);
 struct Usage {
   size_t held = 0;
   size_t peak = 0;
+  // Freed by tensors, and not given back.
+  size_t cached = 0;
+  size_t reserved_peak = 0;
   size_t limit = SIZE_MAX;
   void take(size_t bytes) {
     held += bytes;
     peak = std::max(peak, held);
+    reserved_peak = std::max(reserved_peak, held + cached);
   }
 };
 
@@ -172,6 +176,7 @@ void release(void* block) {
   std::lock_guard<std::recursive_mutex> guard(lock);
   auto [bytes, device] = blocks[block];
   usage[device].held -= bytes;
+  usage[device].cached += bytes;
   freed.emplace(bytes, block);
 }
 
@@ -186,6 +191,7 @@ struct Memory final : c10::DeviceAllocator {
     void* block;
     if (auto found = freed.find(bytes); found != freed.end()) {
       block = found->second;
+      usage[blocks[block].second].cached -= bytes;
       freed.erase(found);
     } else {
       block = std::malloc(bytes);
@@ -203,6 +209,7 @@ struct Memory final : c10::DeviceAllocator {
   void emptyCache(c10::MempoolId_t) override {
     std::lock_guard<std::recursive_mutex> guard(lock);
     for (auto& one : freed) {
+      usage[blocks[one.second].second].cached -= one.first;
       blocks.erase(one.second);
       std::free(one.second);
     }
@@ -213,11 +220,15 @@ struct Memory final : c10::DeviceAllocator {
     c10::CachingDeviceAllocator::DeviceStats stats;
     stats.allocated_bytes[0].current = static_cast<int64_t>(usage[device].held);
     stats.allocated_bytes[0].peak = static_cast<int64_t>(usage[device].peak);
-    stats.reserved_bytes[0] = stats.allocated_bytes[0];
+    stats.reserved_bytes[0].current = static_cast<int64_t>(usage[device].held + usage[device].cached);
+    stats.reserved_bytes[0].peak = static_cast<int64_t>(usage[device].reserved_peak);
     return stats;
   }
   void resetAccumulatedStats(c10::DeviceIndex) override {}
-  void resetPeakStats(c10::DeviceIndex device) override { usage[device].peak = usage[device].held; }
+  void resetPeakStats(c10::DeviceIndex device) override {
+    usage[device].peak = usage[device].held;
+    usage[device].reserved_peak = usage[device].held + usage[device].cached;
+  }
   std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex device) override {
     auto total = std::min(usage[device].limit, size_t(80) << 30);
     return {total - std::min(total, usage[device].held), total};
