@@ -100,6 +100,6 @@ test('the time axis goes back as far as the range and the points do', () => {
 test('an axis begins at zero and has room for every value', () => {
   assert.deepEqual(axisOf(24e9, 15e9), [0, 24e9]);
   assert.deepEqual(axisOf(100, 110), [0, 121.00000000000001]);
-  assert.deepEqual(axisOf(null, 10), [0, 11]);
-  assert.deepEqual(axisOf(null, null), [0, 1]);
+  assert.deepEqual(axisOf(0, 10), [0, 11]);
+  assert.deepEqual(axisOf(0, null), [0, 1]);
 });

@@ -6,6 +6,8 @@ import type { Quantity, Timeline } from './timeline';
 
 /** So many colours stand in the style sheet; then the lines are dashed. */
 export const LINE_COLORS = 8;
+/** The axis of a storage from which nothing comes: 1 MB/s. */
+const QUIET_STORAGE = 1e6;
 
 export interface Line {
   readonly label: string;
@@ -20,8 +22,8 @@ export interface ChartSpec {
   readonly id: string;
   readonly title: string;
   readonly lines: readonly Line[];
-  /** The upper end of the axis; null: as the values want it. */
-  readonly most: number | null;
+  /** The upper end of the axis, unless a value is higher. */
+  readonly most: number;
   readonly format: (value: number) => string;
   /** Why there is nothing to draw. */
   readonly reason: string;
@@ -36,7 +38,7 @@ export function chartsOf(
   const perDevice = (
     id: Quantity,
     title: string,
-    most: number | null,
+    most: number,
     format: (value: number) => string
   ): ChartSpec => ({
     id,
@@ -62,7 +64,7 @@ export function chartsOf(
     {
       id: 'storage',
       title: trans.__('storage'),
-      most: null,
+      most: QUIET_STORAGE,
       format: value => `${formatBytes(value)}/s`,
       reason: trans.__('no notebook has loaded anything from storage yet'),
       lines: [storageLine(timeline, trans)]
@@ -90,16 +92,15 @@ export function hasValues({ lines }: ChartSpec): boolean {
 
 /** The axis of a diagram: from zero, to where everything has room. */
 export function axisOf(
-  most: number | null,
+  most: number,
   highestValue: number | null
 ): [number, number] {
-  const top = Math.max(most ?? 0, 1.1 * (highestValue ?? 0));
-  return [0, most !== null && (highestValue ?? 0) <= most ? most : top || 1];
+  const highest = highestValue ?? 0;
+  return [0, highest > most ? 1.1 * highest : most || 1];
 }
 
 function highest(values: readonly (number | null | undefined)[]) {
-  const most = Math.max(0, ...values.map(value => value ?? 0));
-  return most === 0 ? null : most;
+  return Math.max(0, ...values.map(value => value ?? 0));
 }
 
 function reasonOf(

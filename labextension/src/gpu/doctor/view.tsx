@@ -105,8 +105,12 @@ function Report(props: {
         </div>
       </div>
       <ul className="jp-gpuext-Findings">
-        {rest.map(finding => (
-          <FindingItem key={finding.id} finding={finding} trans={trans} />
+        {rest.map((finding, index) => (
+          <FindingItem
+            key={`${finding.id} ${index}`}
+            finding={finding}
+            trans={trans}
+          />
         ))}
       </ul>
       {fine.length === 0 ? null : (
@@ -115,8 +119,12 @@ function Report(props: {
             {trans._n('%1 check is fine', '%1 checks are fine', fine.length)}
           </summary>
           <ul className="jp-gpuext-Findings">
-            {fine.map(finding => (
-              <FindingItem key={finding.id} finding={finding} trans={trans} />
+            {fine.map((finding, index) => (
+              <FindingItem
+                key={`${finding.id} ${index}`}
+                finding={finding}
+                trans={trans}
+              />
             ))}
           </ul>
         </details>
