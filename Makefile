@@ -56,10 +56,12 @@ check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls bet
 	(cd labextension && $(NODE_PATH_ENV) jlpm lint:check)
 
 bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
+	@tools/need gcc:gcc
 	# The peers' own pins would move what is measured.
 	$(PIP) install --no-deps -r requirements/bench.txt
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.loading
 	$(NODE_PATH_ENV) $(BIN)/python -m bench.storage
+	$(BIN)/python -m bench.gpu
 
 docs: .venv/.develop ## check that the documentation's links and examples hold
 	$(PYTEST) tests/test_docs.py

@@ -110,13 +110,17 @@ class NvmlBackend:
         count = self._count()
         if count != len(self._cards):
             self._cards = [self._slot(_unidentified(index)) for index in range(count)]
-        for card in self._cards:
-            if card.handle is None:
-                self._acquire(card)
+        new = [card for card in self._cards if card.handle is None]
+        for card in new:
+            self._acquire(card)
         if all(card.handle is None for card in self._cards):
             raise self._failure(self._cards[0].problem if self._cards else codes.GPU_NOT_FOUND)
         for card in self._cards:
             self._cut(card)
+        for card in new:
+            # A device shows its memory's size before its first reading.
+            if card.handle is not None:
+                self._memory(card)
 
     def _count(self) -> int:
         count, code = self._library.ask("nvmlDeviceGetCount")
@@ -143,7 +147,6 @@ class NvmlBackend:
             uuid=self._library.text("nvmlDeviceGetUUID", card.handle) or card.device.uuid,
             name=self._library.text("nvmlDeviceGetName", card.handle) or card.device.name,
         )
-        self._memory(card)
 
     def _cut(self, card: _Slot) -> None:
         """Find a card's slices; those that are known keep what was found out about them."""

@@ -102,6 +102,21 @@ def test_a_container_that_may_see_its_slice_only(nvml, clock):
     backend.close()
 
 
+def test_a_card_that_is_cut_does_not_share_the_systems_memory(nvml, clock):
+    nvml.set("mig 0", 1)
+    nvml.set("slices 0", 1)
+    for symbol in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetMemoryInfo_v2"):
+        nvml.fail(symbol, 3, device=0)
+        nvml.fail(symbol, 3, device="0.0")
+    backend = NvmlBackend(clock=clock)
+    card, slice_ = backend.devices()
+    assert (card.shares_memory, card.memory_total_bytes) == (False, None)
+    # What it was cut with is known all the same.
+    assert (slice_.shares_memory, slice_.memory_total_bytes) == (False, 4864 * 2**20)
+    assert [reading.unavailable["memory_used_bytes"] for reading in backend.sample()] == ["not supported"] * 2
+    backend.close()
+
+
 def test_cards_are_cut_and_made_whole_while_we_look(nvml, backend):
     for lines, expected in [
         ({"mig 1": 1}, [(0, False), (0, True), (1, True), (1, False)]),

@@ -14,9 +14,9 @@ class Control:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "fake_nvml.txt"
-        self._calls = folder / "calls.txt"
+        self.calls_file = folder / "calls.txt"
         self._lines: dict[str, bytes] = {}
-        self.set("calls", str(self._calls))
+        self.set("calls", str(self.calls_file))
 
     def set(self, key: str, value: str | int | bytes) -> None:
         self._lines[key] = value if isinstance(value, bytes) else str(value).encode()
@@ -33,7 +33,7 @@ class Control:
         self.unset(f"return {symbol} {device}")
 
     def calls(self) -> Counter[str]:
-        return Counter(self._calls.read_text().split() if self._calls.exists() else ())
+        return Counter(self.calls_file.read_text().split() if self.calls_file.exists() else ())
 
     def _write(self) -> None:
         # Replaced in one step: another thread may be reading.

@@ -6,7 +6,10 @@
 
 enum { HANDLE_BASE = 0x1000 };
 
-typedef struct { unsigned multiprocessors, copy_engines, decoders, encoders, jpeg, ofa, gpu_slices, compute_slices; unsigned long long memory_mib; } Attributes;
+typedef struct {
+    unsigned multiprocessors, copy_engines, decoders, encoders, jpeg, ofa, gpu_slices, compute_slices;
+    unsigned long long memory_mib;
+} Attributes;
 
 Handle handle_of(int place) {
     return (Handle)(uintptr_t)(HANDLE_BASE + number("generation", NOBODY, 0) * PER_GENERATION + (unsigned)place);
@@ -76,7 +79,8 @@ int nvmlDeviceGetIndex(Handle handle, unsigned *index) {
 
 int nvmlDeviceGetName(Handle handle, char *buffer, unsigned size) {
     int code = enter_device("nvmlDeviceGetName", handle), place = place_of(handle);
-    return code ? code : give_text("name", place, slice_of(place) < 0 ? "NVIDIA Fake" : "NVIDIA Fake MIG 1g.5gb", buffer, size);
+    const char *plain = slice_of(place) < 0 ? "NVIDIA Fake" : "NVIDIA Fake MIG 1g.5gb";
+    return code ? code : give_text("name", place, plain, buffer, size);
 }
 
 int nvmlDeviceGetUUID(Handle handle, char *buffer, unsigned size) {
@@ -123,14 +127,15 @@ static int of_slice(const char *symbol, Handle handle, unsigned value, unsigned 
 }
 
 int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(Handle slice, Handle *handle) {
-    unsigned card;
-    int code = of_slice("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", slice, (unsigned)card_of(place_of(slice)), &card);
-    if (code == SUCCESS) *handle = handle_of((int)card);
+    unsigned card = (unsigned)card_of(place_of(slice)), given;
+    int code = of_slice("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", slice, card, &given);
+    if (code == SUCCESS) *handle = handle_of((int)given);
     return code;
 }
 
 int nvmlDeviceGetGpuInstanceId(Handle slice, unsigned *identity) {
-    return of_slice("nvmlDeviceGetGpuInstanceId", slice, FIRST_GPU_INSTANCE + (unsigned)slice_of(place_of(slice)), identity);
+    unsigned instance = FIRST_GPU_INSTANCE + (unsigned)slice_of(place_of(slice));
+    return of_slice("nvmlDeviceGetGpuInstanceId", slice, instance, identity);
 }
 
 int nvmlDeviceGetComputeInstanceId(Handle slice, unsigned *identity) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 64 };
+enum { MOST = 64, NEWEST = 0 };
 
 typedef struct { unsigned pid; unsigned long long memory; } ProcessV1;
 typedef struct { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; } ProcessV2;
@@ -21,7 +21,8 @@ static void collect(List *list, const char *key, int place) {
     for (char *rest, *one = strtok_r(text, ",", &rest); one && list->count < MOST; one = strtok_r(NULL, ",", &rest)) {
         const char *colon = strchr(one, ':'), *slash = strchr(one, '/');
         if (!colon) abort();
-        unsigned pid = (unsigned)strtoul(one, NULL, 10), inner = slash ? (unsigned)strtoul(slash + 1, NULL, 10) : pid;
+        unsigned pid = (unsigned)strtoul(one, NULL, 10);
+        unsigned inner = slash ? (unsigned)strtoul(slash + 1, NULL, 10) : pid;
         unsigned long long memory = colon[1] == '-' ? UINT64_MAX : strtoull(colon + 1, NULL, 10);
         int slice = slice_of(place), host = strcmp(regime, "host") == 0;
         /* Outside of this namespace: hidden. */
@@ -39,7 +40,8 @@ static void collect(List *list, const char *key, int place) {
 static void collect_all(List *list, const char *key, int place) {
     collect(list, key, place);
     if (slice_of(place) >= 0 || number("mig", place, 0) != 1) return;
-    for (int slice = 0; slice < (int)number("slices", place, 0); slice++) collect(list, key, place_of_slice(place, slice));
+    int slices = (int)number("slices", place, 0);
+    for (int slice = 0; slice < slices; slice++) collect(list, key, place_of_slice(place, slice));
 }
 
 /* The two-call protocol: too little room is an error that says how much is needed. */
@@ -47,6 +49,7 @@ static int give_rows(const char *symbol, Handle handle, const char *key, unsigne
     List list = { .count = 0 };
     int code = enter_device(symbol, handle);
     if (code != SUCCESS) return code;
+    if (size == NEWEST) size = (size_t)number("process_bytes", NOBODY, sizeof(ProcessV2));
     collect_all(&list, key, place_of(handle));
     unsigned room = *count;
     *count = list.count;
@@ -66,7 +69,7 @@ static int give_rows(const char *symbol, Handle handle, const char *key, unsigne
         return give_rows(#NAME "_v2", handle, KEY, count, rows, sizeof *rows); \
     } \
     int NAME##_v3(Handle handle, unsigned *count, void *rows) { \
-        return give_rows(#NAME "_v3", handle, KEY, count, rows, (size_t)number("process_bytes", NOBODY, sizeof(ProcessV2))); \
+        return give_rows(#NAME "_v3", handle, KEY, count, rows, NEWEST); \
     }
 
 LISTS(nvmlDeviceGetComputeRunningProcesses, "compute")

@@ -52,7 +52,9 @@ static int give(const char *symbol, Handle handle, const char *key, unsigned lon
     return code;
 }
 
-static int give_long(const char *symbol, Handle handle, const char *key, unsigned long long otherwise, unsigned long long *value) {
+static int give_long(
+    const char *symbol, Handle handle, const char *key, unsigned long long otherwise, unsigned long long *value
+) {
     int code = of_card(symbol, handle);
     if (code == SUCCESS) *value = number(key, place_of(handle), otherwise);
     return code;
@@ -98,7 +100,9 @@ int nvmlDeviceGetTotalEccErrors(Handle handle, unsigned kind, unsigned counter, 
     return give_long("nvmlDeviceGetTotalEccErrors", handle, keys[kind], 0, count);
 }
 
-int nvmlDeviceGetRemappedRows(Handle handle, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed) {
+int nvmlDeviceGetRemappedRows(
+    Handle handle, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed
+) {
     int code = of_card("nvmlDeviceGetRemappedRows", handle), place = place_of(handle);
     if (code != SUCCESS) return code;
     *corrected = (unsigned)number("rows_corrected", place, 0);
@@ -144,6 +148,18 @@ int nvmlDeviceGetDecoderUtilization(Handle handle, unsigned *percent, unsigned *
 int nvmlDeviceGetDriverModel(Handle handle, unsigned *current, unsigned *pending) {
     (void)current, (void)pending;
     int code = enter_device("nvmlDeviceGetDriverModel", handle);
+    return code ? code : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetCudaComputeCapability(Handle handle, int *major, int *minor) {
+    int code = enter_device("nvmlDeviceGetCudaComputeCapability", handle);
+    if (code == SUCCESS) *major = 8, *minor = 9;
+    return code;
+}
+
+int nvmlDeviceGetNvLinkVersion(Handle handle, unsigned link, unsigned *version) {
+    (void)link, (void)version;
+    int code = enter_device("nvmlDeviceGetNvLinkVersion", handle);
     return code ? code : NOT_SUPPORTED;
 }
 
