@@ -44,7 +44,7 @@ def status(server, **arguments):
 
 
 def after_a_sample(server):
-    """Return the cursor just after it moved: the driver is not being asked."""
+    """Return the cursor when it has moved."""
     before = status(server)["cursor"]
     return wait_until(lambda: (now := status(server)["cursor"]) > before and now)
 
@@ -75,14 +75,25 @@ class Clients:
             self.seconds.append(time.monotonic() - begun)
 
 
+def between_samples(server, driver):
+    """Return the cursor and the calls so far at a moment when the driver is not being asked."""
+
+    def quiet():
+        calls, cursor = driver.calls(), server.extension.sampler.status().cursor
+        time.sleep(INTERVAL_SECONDS / 10)
+        return driver.calls() == calls and (cursor, calls, time.monotonic())
+
+    return wait_until(quiet)
+
+
 def calls_a_sample(server, driver, clients, samples=3):
     with Clients(server, clients) as polling:
-        first, calls, begun = after_a_sample(server), driver.calls(), time.monotonic()
-        last = wait_until(lambda: (now := status(server)["cursor"]) >= first + samples and now)
-        calls, took = driver.calls() - calls, time.monotonic() - begun
+        first, before, begun = between_samples(server, driver)
+        wait_until(lambda: status(server)["cursor"] >= first + samples)
+        last, after, ended = between_samples(server, driver)
     assert len(polling.seconds) > clients
-    assert last - first <= took / INTERVAL_SECONDS + 1
-    return {symbol: count / (last - first) for symbol, count in calls.items()}
+    assert last - first <= (ended - begun) / INTERVAL_SECONDS + 1
+    return {symbol: count / (last - first) for symbol, count in (after - before).items()}
 
 
 def test_the_driver_is_asked_as_often_for_many_clients_as_for_one(driven, driver):

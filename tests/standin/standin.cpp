@@ -22,6 +22,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace {
 
@@ -207,6 +208,13 @@ struct Memory final : c10::DeviceAllocator {
   void copy_data(void* to, const void* from, size_t count) const override { std::memcpy(to, from, count); }
   bool initialized() override { return true; }
   void emptyCache(c10::MempoolId_t) override {
+    // As a driver does, which waits for all that is queued: some of it may write into what goes.
+    std::vector<c10::StreamId> busy;
+    {
+      std::lock_guard<std::recursive_mutex> guard(lock);
+      for (auto& one : queues) busy.push_back(one.first);
+    }
+    for (auto stream : busy) run_all(stream);
     std::lock_guard<std::recursive_mutex> guard(lock);
     for (auto& one : freed) {
       usage[blocks[one.second].second].cached -= one.first;
