@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { Load } from '../api';
-import { formatBytes, printable } from '../format';
+import { baseName, formatBytes, printable } from '../format';
 import { ReleaseForm } from './release';
 import type { ReleaseActions } from './releasing';
 import type { Share } from './usage';
@@ -68,9 +68,14 @@ function Loads(props: {
 }): React.JSX.Element | null {
   return props.loads.length === 0 ? null : (
     <ul className="jp-gpuext-Loads">
-      {props.loads.map(load => (
-        <li key={load.name} title={printable(load.url)}>
-          <code>{load.name}</code>
+      {props.loads.map((load, index) => (
+        <li key={`${load.name} ${index}`} title={printable(load.url)}>
+          {load.name === '' ? (
+            // It is bound to no name of its own: in a list, or another's.
+            <span>{printable(baseName(load.url))}</span>
+          ) : (
+            <code>{load.name}</code>
+          )}
           <span className="jp-gpuext-Number">{formatBytes(load.bytes)}</span>
         </li>
       ))}
