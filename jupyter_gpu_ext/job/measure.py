@@ -93,7 +93,7 @@ def measure() -> Iterator[Measured]:
     >>> took.received_bytes
     0
     """
-    measured, loads = Measured(), len(RECEIPTS.all())
+    measured, loads = Measured(), RECEIPTS.count
     ACCELERATOR.reset_peaks()
     received, waited, begun = TRAFFIC.received_bytes, WAITING.seconds, time.monotonic()
     try:
@@ -118,9 +118,9 @@ def _advice(measured: Measured, loads_before: int) -> str:
     if measured.waited_ratio < _MUCH or measured.seconds < _SHORT_SECONDS:
         return ""
     receipts = [entry.receipt for entry in RECEIPTS.all()]
-    earlier = {(one.url, one.etag) for one in receipts[:loads_before]}
-    for number, one in enumerate(receipts[loads_before:], start=loads_before):
-        before = earlier | {(other.url, other.etag) for other in receipts[loads_before:number]}
+    first = max(0, len(receipts) - (RECEIPTS.count - loads_before))
+    for number, one in enumerate(receipts[first:], start=first):
+        before = {(other.url, other.etag) for other in receipts[:number]}
         # What is on a disk here is no traffic, and is not kept a second time.
         came = 0 < one.bytes_read <= measured.received_bytes
         if came and not one.bytes_cached and (one.url, one.etag) in before:

@@ -12,7 +12,7 @@ from jupyter_gpu_ext.tensors.copies import take_room
 from jupyter_gpu_ext.tensors.crc import Checksums
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES
 from jupyter_gpu_ext.tensors.stages import Stages
-from jupyter_gpu_ext.tensors.torch_build import as_storage, as_type
+from jupyter_gpu_ext.tensors.torch_build import as_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -168,11 +168,12 @@ class Assembly:
         first = fetch.parts[0]
         # The first one lies as memory that is taken for it alone would.
         shift = -first.start % _ALIGNED
-        way, size = self._way(first.storage), shift + fetch.range.size_bytes
-        block = way.memory(take_room(way, size, self._device(first.storage), self._shown))[shift:]
+        way = self._way(first.storage)
+        block = take_room(way, shift + fetch.range.size_bytes, self._device(first.storage), self._shown)
         for part in fetch.parts:
-            self.storages[part.storage] = as_storage(block[part.start : part.start + part.size_bytes])
-        return block
+            start = shift + part.start
+            self.storages[part.storage] = way.part(block, start, start + part.size_bytes)
+        return way.memory(block)[shift:]
 
     def _way(self, storage: str) -> Copies:
         return self._ways[self._device(storage)]

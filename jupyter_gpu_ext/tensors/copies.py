@@ -38,6 +38,9 @@ class Copies(Protocol):
     def memory(self, room: torch.Tensor) -> memoryview:
         """Return the bytes of room on the host."""
 
+    def part(self, room: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return a stretch of room on the host as room of its own, which keeps the memory."""
+
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
         """Queue a copy; `source` must stay as it is until an event that is marked later."""
 
@@ -78,6 +81,12 @@ class HostCopies:
     def memory(self, room: torch.Tensor) -> memoryview:
         """Return its bytes."""
         return memoryview(room.numpy())  # type: ignore[arg-type]  # an array is a buffer
+
+    def part(self, room: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Return a stretch as a storage of its own."""
+        from jupyter_gpu_ext.tensors.torch_build import as_storage
+
+        return as_storage(self.memory(room)[start:stop])
 
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:
         """Copy."""
@@ -144,6 +153,10 @@ class StreamCopies:
 
     def memory(self, room: torch.Tensor) -> memoryview:
         """Refuse: nothing is received on a device."""
+        raise NotImplementedError
+
+    def part(self, room: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Refuse for the same reason."""
         raise NotImplementedError
 
     def copy(self, to: torch.Tensor, source: torch.Tensor) -> None:

@@ -160,6 +160,10 @@ class _ArrayCopies(HostCopies):
         """Return its bytes."""
         return memoryview(room)
 
+    def part(self, room: Any, start: int, stop: int) -> Any:
+        """Return a stretch."""
+        return room[start:stop]
+
     def copy(self, to: Any, source: Any) -> None:
         """Copy."""
         np.copyto(to, source)

@@ -34,15 +34,23 @@ class Entry:
 
 
 class Receipts:
-    """The last receipts, oldest first."""
+    """The last receipts, oldest first.
+
+    Attributes
+    ----------
+    count : int
+        Loads that were noted, those included of which the receipt is gone.
+    """
 
     def __init__(self) -> None:
+        self.count = 0
         self._lock = threading.Lock()
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
 
     def add(self, name: str, receipt: Receipt) -> None:
         """Note a load that has ended well."""
         with self._lock:
+            self.count += 1
             self._entries.append(Entry(name, time.time(), receipt))
 
     def all(self) -> tuple[Entry, ...]:

@@ -110,7 +110,7 @@ def test_a_status_gives_the_driver_back(nvml):
 
 
 def test_the_room_has_its_names_and_no_other():
-    assert dir(gpu) == ["doctor", "open_backend", "status"]
+    assert dir(gpu) == ["doctor", "open_backend", "release", "status", "who"]
     assert all(callable(getattr(gpu, name)) for name in dir(gpu))
     with pytest.raises(AttributeError, match="stauts"):
         _ = gpu.stauts

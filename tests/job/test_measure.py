@@ -13,6 +13,8 @@ import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.job.measure import Measured
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.traffic import WAITING
+from jupyter_gpu_ext.tensors.receipt import Receipt
+from jupyter_gpu_ext.tensors.receipts import RECEIPTS
 
 MB = 10**6
 
@@ -23,6 +25,10 @@ async def rest(seconds):
     await asyncio.sleep(seconds)
 
 
+OTHER = Receipt(
+    url="other://x", etag="", device="cpu", tensor_count=0, size_bytes=0, bytes_read=0, requests=0, retries=0,
+    checked_bytes=0, seconds=0.0,
+)  # fmt: skip
 NET = safetensors.numpy.save({"w": np.ones(250_000, np.float32)})
 
 
@@ -108,6 +114,9 @@ def test_advice_is_given_where_it_is_certain_to_help(
     azure_store, monkeypatch, tmp_path, before, options, waits, advised
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    for _ in range(300):
+        # More than are kept: the oldest ones are gone by now.
+        RECEIPTS.add("x", OTHER)
     assert bool(advice_of(azure_store, before, options, waits)) is advised
 
 

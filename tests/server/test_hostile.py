@@ -113,7 +113,7 @@ TAKES_JSON = [
 @pytest.mark.parametrize(("raw", "headers", "status"), FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize(("path", "method"), TAKES_JSON)
 def test_a_body_of_no_form_is_refused(server, box, path, method, raw, headers, status):
-    reply = ask(server, method.upper(), path, raw=raw, headers=headers)
+    reply = ask(server, method.upper(), concrete(path), raw=raw, headers=headers)
     assert reply.status == status
     assert check(path, reply, method)["hint"]
 
