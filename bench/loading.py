@@ -23,7 +23,7 @@ import torch
 import jupyter_gpu_ext as jg
 from bench import certificate, clients
 from bench.range_server import running_range_server
-from bench.turns import measure, rows, touch_memory
+from bench.turns import measure, rows
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.loop import LOOP
 from tests.conftest import AZURITE_KEY, KEY_VARIABLE, azure_fields, running_azurite, write_connections
@@ -226,7 +226,6 @@ def main() -> None:
         folder = Path(name)
         (folder / CONTAINER).mkdir()
         os.environ |= {KEY_VARIABLE: AZURITE_KEY, "JUPYTER_GPU_CONNECTIONS": str(folder / "connections.toml")}
-        touch_memory()
         print(f"{os.cpu_count()} cores, torch {torch.__version__}, {ROUNDS} rounds in turns")
         if asked & {"plain", "parts"}:
             with running_range_server(folder / CONTAINER) as server:
