@@ -85,7 +85,8 @@ def test_a_new_size_is_drawn_at_once(shown):
     shown.resize(50, 6)
     text = shown.wait_for(lambda text: "more lines" in text)
     assert [len(line) <= 50 for line in text.splitlines()] == [True] * 6
-    assert "… 5 more lines" in text
+    # A device that is slowed down at this moment has a line more.
+    assert re.search(r"… [56] more lines", text)
     shown.resize(100, 30)
     text = shown.wait_for(lambda text: "GPU 1" in text and "more lines" not in text)
     assert len(text.splitlines()[0]) == 100
