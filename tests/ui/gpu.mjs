@@ -159,9 +159,14 @@ async function walkDoctor(page, panel) {
 async function hide(page, asked) {
   await page.evaluate(() => {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
     document.dispatchEvent(new Event('visibilitychange'));
   });
-  await page.waitForTimeout(1500); // what was on its way
+  // What was on its way, however slow the machine is.
+  for (let seen = -1; seen !== asked.length; ) {
+    seen = asked.length;
+    await page.waitForTimeout(1500);
+  }
   asked.length = 0;
   await page.waitForTimeout(3500); // three intervals
   return asked.filter(path => path !== undefined);
