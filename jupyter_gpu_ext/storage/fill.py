@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LEAST_CHUNK_BYTES, _MOST_CHUNK_BYTES = 256 << 10, 1 << 20
 _HELD_BYTES = 16 << 20
 # The clients end a read of which nothing comes after 15 s; this ends one that drips: below 17 kB/s.
-CHUNK_SECONDS = 120
+CHUNK_SECONDS = 60
 
 
 class _Streams:

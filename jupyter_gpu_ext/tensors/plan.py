@@ -27,8 +27,10 @@ LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 16 * _MIB
 # What is this long is asked for alone: on the cpu its bytes are received where they stay.
 _ALONE_BYTES = 2 * _MIB
 _RANGES = 64
-# Bytes read for nothing that fewer requests are worth: a share of those used, or what a request costs anyway.
-_WASTE, _WASTE_BYTES = 0.04, 64 << 10
+# Bytes read for nothing, as a share of those used, that fewer requests are worth.
+_WASTE = 0.04
+# So little in all that a request for it costs no more than one for less.
+_LITTLE_BYTES = 64 << 10
 _GAPS = (1 << 20, 64 << 10, 4 << 10, 512, 0)
 # The widest element: views of several types over one storage keep their offsets whole.
 _WIDEST = 16
@@ -242,7 +244,7 @@ def _ranges(places: list[ByteRange], usual_bytes: int) -> list[ByteRange]:
 def _merge(places: list[ByteRange]) -> list[ByteRange]:
     used = sum(one.size_bytes for one in coalesce(places, gap_bytes=0))
     merged = (coalesce(places, gap_bytes=gap) for gap in _GAPS)
-    return next(one for one in merged if sum(r.size_bytes for r in one) <= used + max(used * _WASTE, _WASTE_BYTES))
+    return next(one for one in merged if sum(r.size_bytes for r in one) <= max(used * (1 + _WASTE), _LITTLE_BYTES))
 
 
 def _cut(ranges: Iterable[ByteRange], places: Sequence[ByteRange], most_bytes: int) -> Iterable[ByteRange]:

@@ -87,17 +87,11 @@ function Known(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
 }
 
 function Stale(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
-  // The server says so after ten intervals; we may have come later than that.
-  const seconds = Math.max(
-    10 * props.status.interval_seconds,
-    props.silentSeconds
-  );
+  // The server says so after five seconds; we may have come later than that.
+  const seconds = Math.max(5, props.silentSeconds);
   return (
     <p className="jp-gpuext-Quiet" data-tone="warning" role="status">
-      {props.trans.__(
-        'no new sample for %1',
-        formatDuration(Math.max(10, seconds))
-      )}
+      {props.trans.__('no new sample for %1', formatDuration(seconds))}
     </p>
   );
 }
