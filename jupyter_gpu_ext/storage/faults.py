@@ -63,7 +63,16 @@ def translated(connection: Connection, key: str) -> Iterator[None]:
     except (GpuExtError, asyncio.CancelledError):
         raise
     except Exception as error:  # noqa: BLE001 -- two clients, dozens of types: all end here, as one family
-        raise fault(connection, key, error) from None
+        told = fault(connection, key, error)
+        _let_frames_go(error)
+        raise told from None
+
+
+def _let_frames_go(error: BaseException | None) -> None:
+    """Free what a client's exception holds: obstore keeps its last one, and with it the buffer of a read."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def fault(connection: Connection, key: str, error: Exception) -> GpuExtError:

@@ -238,18 +238,32 @@ def test_an_interrupted_load_ends_at_once_and_leaves_nothing(cells, kernel, prox
     assert took < SOON_SECONDS
     assert outcome.displays[-1][1]["data"][MIME]["state"] == "cancelled"
     assert cells.value("model") == "the old one"
-    assert alive_bytes(cells) < 1_000_000
+    assert alive(cells) == []
     # The next load is served.
     assert cells.run("%load_blob slow://small.safetensors -o model").status == "ok"
 
 
-def alive_bytes(cells):
+def alive(cells):
+    """Return what is left of loads in the kernel: each long tensor or buffer, and who refers to it."""
     cells.run(
-        "import gc as _gc, torch as _t\n_gc.collect()\n"
-        "_alive = sum(x.untyped_storage().nbytes() for x in _gc.get_objects() if issubclass(type(x), _t.Tensor))"
-        " + sum(x.nbytes for x in _gc.get_objects() if issubclass(type(x), memoryview))"
+        """
+import gc as _gc, torch as _t
+def _holder(x):
+    if isinstance(x, dict):
+        return f"dict of {[str(name)[:20] for name in x][:6]}"
+    return " ".join(map(str, (type(x).__name__, getattr(x, "f_code", ""), getattr(x, "f_lineno", ""))))
+def _alive():
+    _gc.collect()
+    for x in _gc.get_objects():
+        if issubclass(type(x), (_t.Tensor, memoryview)):
+            size = x.nbytes if isinstance(x, memoryview) else x.untyped_storage().nbytes()
+            if size >= 1_000_000:
+                holders = [_holder(one) for one in _gc.get_referrers(x) if type(one) is not list]
+                yield f"{type(x).__name__} of {size} bytes held by {holders}"
+"""
     )
-    return cells.value("_alive")
+    cells.run("_left = list(_alive())")
+    return cells.value("_left")
 
 
 def test_a_load_that_fails_half_way_says_so_in_the_bar_and_keeps_only_what_it_says(cells, proxy, stores):
@@ -271,7 +285,7 @@ def test_a_load_that_fails_half_way_says_so_in_the_bar_and_keeps_only_what_it_sa
         "from jupyter_gpu_ext.tensors.unfinished import UNFINISHED\nprint(UNFINISHED.release())"
     ).stdout
     assert (int(released) > 0) is kept
-    assert alive_bytes(cells) < 1_000_000
+    assert alive(cells) == []
 
 
 def test_loading_the_extension_again_is_harmless(cells):

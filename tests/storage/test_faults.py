@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import os
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext import errors
 from jupyter_gpu_ext.storage.connections import Connection
-from jupyter_gpu_ext.storage.faults import fault, translated
+from jupyter_gpu_ext.storage.faults import BrokenOffError, fault, translated
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.storage.statuses import from_status
@@ -163,3 +165,28 @@ def test_clients_own_text_is_not_passed_on(error: Exception, expected: str) -> N
 def test_cancelling_is_no_fault() -> None:
     with pytest.raises(asyncio.CancelledError), translated(WEIGHTS, "x"):
         raise asyncio.CancelledError
+
+
+def test_a_client_that_keeps_its_last_exception_keeps_no_buffer():
+    last: list[BaseException] = []
+
+    def read(out: Buffer) -> None:
+        with translated(WEIGHTS, "x"):
+            try:
+                raise ConnectionError("cut")
+            except ConnectionError as error:
+                last.append(error)
+                raise BrokenOffError(len(out)) from error
+
+    out = Buffer(b"12")
+    alive = weakref.ref(out)
+    with pytest.raises(errors.GpuExtError):
+        read(out)
+    del out
+    gc.collect()
+    assert last
+    assert alive() is None
+
+
+class Buffer(bytearray):
+    """One that can be asked for."""
