@@ -76,6 +76,11 @@ def limit(store: AzureStore, name: str, width: int = 16) -> Way:
     return lambda _: LOOP.run(all_of_it())
 
 
+def written(sizes: list[tuple[int, int]]) -> Way:
+    """Return what the tensors' memory costs when it is written for the first time, whoever writes it."""
+    return lambda _: [torch.empty(shape).fill_(1.0) for shape in sizes]
+
+
 def plain_obstore(store: AzureStore, name: str) -> Way:
     """Return what a person writes with obstore: ranges by threads, put together, read by the library."""
 
@@ -169,6 +174,7 @@ def against(folder: Path, server: RangeServer, words: str, ca_file: str | None =
             "jupyter_gpu_ext, .pt": ours("x.pt"),
             "jupyter_gpu_ext, safetensors": ours("x.safetensors"),
             "ranges by obstore, dropped: the limit": limit(store, "x.pt", 48 if slow else 16),
+            "the tensors' memory, written once": written(sizes),
             "ranges by sockets into one buffer": clients.read_sockets(server.endpoint, f"{CONTAINER}/x.pt", ca_file),
             "obstore by hand + torch.load": plain_obstore(store, "x.pt"),
             **peers(server.endpoint, sdk, files_),
