@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError, TensorFormatError, TooLargeError
 from jupyter_gpu_ext.text import format_bytes, printable
@@ -30,6 +31,9 @@ _MOST_ANSWER_BYTES = 32 << 20
 _INFO_SECONDS, _INFO_CPU_SECONDS = 60.0, 2.0
 _SLICE_SECONDS, _SLICE_CPU_SECONDS = 120.0, 30.0
 _MEMORY_BYTES = 48 << 20
+# Processes at a time; a semaphore belongs to a loop, and there is another one after a fork.
+_AT_ONCE = 4
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _KEPT = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 DAMAGED = "Write or copy the file again; h5py.File(jg.open(url)) opens it if it is whole."
 
@@ -132,9 +136,14 @@ class _Limits:
 
 
 async def _ask(reader: Reader, job: Mapping[str, Any], limits: _Limits) -> tuple[dict[str, Any], bytes]:
-    """Start the process, give it the bytes that it asks for, and return its answer."""
+    """Start a process, give it the bytes that it asks for, and return its answer; a few at a time."""
     if find_spec("h5py") is None:
         raise NotInstalledError("HDF5 needs h5py.", hint="pip install 'jupyter_gpu_ext[hdf5]'")
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE)):
+        return await _run(reader, job, limits)
+
+
+async def _run(reader: Reader, job: Mapping[str, Any], limits: _Limits) -> tuple[dict[str, Any], bytes]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "jupyter_gpu_ext.tensors.hdf5_child",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,

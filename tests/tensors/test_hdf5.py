@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError, UnsupportedFormatError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors import hdf5
+from jupyter_gpu_ext.tensors.api import read_info
 from jupyter_gpu_ext.tensors.hdf5 import read_hdf5_slice
+from jupyter_gpu_ext.tensors.hdf5_walk import values
 from tests.conftest import azure_fields, write_connections
 from tests.faults.proxy import fault_proxy
 from tests.tensors.hdf5_files import LIBVERS, climate, written
@@ -97,6 +104,56 @@ def test_parts_equal_h5py(tmp_path: Path, kind: str) -> None:
             found = part(str(path), name, *ranges)
             np.testing.assert_array_equal(found, expected)
             assert (found.dtype, found.shape) == (expected.dtype.newbyteorder("="), np.shape(expected))
+
+
+CLIMATE = h5py.File(io.BytesIO(written(climate)), "r")
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> tuple[str, list[range]]:
+    name = draw(st.sampled_from(["t2m", "deep/deeper/big", "deep/deeper/checked", "x"]))
+    chosen = []
+    for size in CLIMATE[name].shape:
+        start = draw(st.integers(0, size))
+        chosen.append(range(start, draw(st.integers(start, size)), draw(st.integers(1, size + 1))))
+    return name, chosen
+
+
+@given(parts())
+def test_any_part_equals_h5py(chosen: tuple[str, list[range]]) -> None:
+    name, ranges = chosen
+    asked = [{"start": one.start, "stop": one.stop, "step": one.step} for one in ranges]
+    about, data = values(CLIMATE, name, asked, 1 << 20)
+    expected = CLIMATE[name][()][tuple(slice(one.start, one.stop, one.step) for one in ranges)]
+    np.testing.assert_array_equal(np.frombuffer(data, about["dtype"]).reshape(about["shape"]), expected)
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    path.write_bytes(written(climate))
+
+    async def run() -> list[Any]:
+        return await asyncio.gather(*(read_info(str(path)) for _ in range(6)))
+
+    assert [len(one.file.arrays) for one in LOOP.run(run())] == [12] * 6
+
+
+def test_an_interrupted_reader_ends_its_process(local_store: Store) -> None:
+    local_store.put("x.h5", written(climate))
+
+    def children() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children() if "hdf5_child" in " ".join(one.cmdline())]
+
+    async def run() -> None:
+        asked = asyncio.ensure_future(read_info("disk://x.h5"))
+        while not children():  # noqa: ASYNC110 -- nothing tells
+            await asyncio.sleep(0)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert not children()
+
+    LOOP.run(run())
 
 
 @pytest.mark.parametrize(
