@@ -107,7 +107,7 @@ def test_strange_file(tmp_path: Path, name: str) -> None:
     info = jg.info(str(path))
     found = info.to_json()
     # Two of processor time, and the process's own start on a busy machine.
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     assert found["tensor_count"] == count or "in time" in str(found["notes"])
     assert words in str(found["notes"]) or "in time" in str(found["notes"])
     text = json.dumps(found, allow_nan=False)
@@ -219,4 +219,4 @@ def test_a_process_that_ends_is_one_error(tmp_path: Path, monkeypatch: pytest.Mo
     begun = time.monotonic()
     with pytest.raises(GpuExtError):
         jg.info(str(tmp_path / "x.h5"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
