@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError, TensorFormatError, TooLargeError
+from jupyter_gpu_ext.errors import BadRequestError, GpuExtError, NotInstalledError, TensorFormatError, TooLargeError
 from jupyter_gpu_ext.text import format_bytes, printable
 
 if TYPE_CHECKING:
@@ -148,10 +148,15 @@ async def _run(reader: Reader, job: Mapping[str, Any], limits: _Limits) -> tuple
         sys.executable, "-m", "jupyter_gpu_ext.tensors.hdf5_child",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env=_environment(),
+        # An interrupt is for who asked, and ends this one in order.
+        start_new_session=True,
     )  # fmt: skip
     try:
         async with asyncio.timeout(limits.seconds):
             return await _converse(process, reader, job, limits)
+    except GpuExtError:
+        # Storage's own say, some of which are timeouts too.
+        raise
     except TimeoutError:
         raise TooLargeError(
             f"{reader.shown} could not be read within {limits.seconds:.0f} s.", hint="Open it: h5py.File(jg.open(url))."

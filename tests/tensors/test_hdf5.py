@@ -14,12 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jupyter_gpu_ext as jg
-from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError, UnsupportedFormatError
+from jupyter_gpu_ext.errors import (
+    BadRequestError,
+    GpuExtError,
+    NotInstalledError,
+    ObjectChangedError,
+    StorageTimeoutError,
+    UnreachableError,
+    UnsupportedFormatError,
+)
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors import hdf5
 from jupyter_gpu_ext.tensors.api import read_info
-from jupyter_gpu_ext.tensors.hdf5 import read_hdf5_slice
+from jupyter_gpu_ext.tensors.hdf5 import read_hdf5, read_hdf5_slice
 from jupyter_gpu_ext.tensors.hdf5_walk import values
 from tests.conftest import azure_fields, write_connections
 from tests.faults.proxy import fault_proxy
@@ -136,6 +144,26 @@ def test_many_at_once(tmp_path: Path) -> None:
         return await asyncio.gather(*(read_info(str(path)) for _ in range(6)))
 
     assert [len(one.file.arrays) for one in LOOP.run(run())] == [12] * 6
+
+
+@pytest.mark.parametrize("error", [StorageTimeoutError, UnreachableError, ObjectChangedError])
+def test_what_storage_says_is_said(tmp_path: Path, error: type[GpuExtError]) -> None:
+    """Also where it is a kind of timeout, as the process's own limit is."""
+    path = tmp_path / "x.h5"
+    path.write_bytes(written(climate) + bytes(100_000))
+
+    async def run() -> None:
+        reader = await open_reader(str(path))
+        reader.head = reader.head[:100]
+
+        async def read(start: int, stop: int) -> bytes:
+            raise error("Storage said so.")
+
+        reader.read = read
+        await read_hdf5(reader)
+
+    with pytest.raises(error, match="said so"):
+        LOOP.run(run())
 
 
 def test_an_interrupted_reader_ends_its_process(local_store: Store) -> None:
