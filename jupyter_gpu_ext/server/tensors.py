@@ -26,15 +26,23 @@ class _ObjectHandler(Handler):
         check_key(key := self.text_argument("key"))
         return f"{connection.name}://{key}"
 
+    def truth(self, name: str, default: str) -> bool:
+        """Return an argument that is true or false."""
+        found = self.text_argument(name, default)
+        if found not in ("true", "false"):
+            raise BadRequestError(f"{name} is neither true nor false.", hint="See openapi.yaml.")
+        return found == "true"
+
 
 class InfoHandler(_ObjectHandler):
-    """GET what is inside a tensor file or a Zarr store."""
+    """GET what is inside a tensor file, an HDF5 file or a Zarr store."""
 
     @authenticated
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop."""
-        self.send((await LOOP.call(read_info(self.url(), most_bytes=SERVER_MOST_BYTES))).to_json())
+        info = read_info(self.url(), most_bytes=SERVER_MOST_BYTES, deep=self.truth("deep", "true"))
+        self.send((await LOOP.call(info)).to_json())
 
 
 class PlanHandler(_ObjectHandler):
@@ -44,15 +52,9 @@ class PlanHandler(_ObjectHandler):
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop, plan from it."""
-        select, raw = self.text_argument("select", ""), self._raw()
+        select, raw = self.text_argument("select", ""), self.truth("raw", "false")
         plan = read_plan(self.url(), self._keys(), select=select, raw=raw, most_bytes=SERVER_MOST_BYTES)
         self.send((await LOOP.call(plan)).to_json())
-
-    def _raw(self) -> bool:
-        found = self.text_argument("raw", "false")
-        if found not in ("true", "false"):
-            raise BadRequestError("raw is neither true nor false.", hint="See openapi.yaml.")
-        return found == "true"
 
     def _keys(self) -> list[str]:
         keys = self.text_arguments("keys")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.storage.loop import LOOP
-from jupyter_gpu_ext.tensors.header import MOST_BYTES
+from jupyter_gpu_ext.tensors.hdf5 import read_hdf5
+from jupyter_gpu_ext.tensors.hdf5_shown import Hdf5Info
+from jupyter_gpu_ext.tensors.header import MOST_BYTES, IsHdf5Error
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
 from jupyter_gpu_ext.tensors.precision import converted_bytes
 from jupyter_gpu_ext.tensors.zarr_load import open_either
@@ -120,8 +122,8 @@ class Plan:
         }
 
 
-def info(url: str) -> Info | ZarrInfo:
-    """Read the header of a tensor file, or the metadata of a Zarr store: names, types, shapes, bytes.
+def info(url: str) -> Info | ZarrInfo | Hdf5Info:
+    """Read the header of a tensor file, or the metadata of a Zarr store or an HDF5 file: names, types, shapes, bytes.
 
     Parameters
     ----------
@@ -130,7 +132,7 @@ def info(url: str) -> Info | ZarrInfo:
 
     Returns
     -------
-    Info or ZarrInfo
+    Info, ZarrInfo or Hdf5Info
         Prints as a table; `to_json()` gives plain data.
 
     Raises
@@ -139,6 +141,8 @@ def info(url: str) -> Info | ZarrInfo:
         When storage does not give the object.
     UnsupportedFormatError, TensorFormatError
         When it is no tensor file, damaged, or holds code.
+    NotInstalledError
+        When it is HDF5 and h5py is missing.
     """
     return LOOP.run(read_info(url))
 
@@ -192,9 +196,20 @@ def _want_or_none(keys: Sequence[str]) -> Wanted | None:
         return None
 
 
-async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info | ZarrInfo:
-    """Await what `info` gives; `most_bytes` bounds the header."""
-    opened = await open_either(url, most_bytes=most_bytes, data=False)
+async def read_info(url: str, *, most_bytes: int = MOST_BYTES, deep: bool = True) -> Info | ZarrInfo | Hdf5Info:
+    """Await what `info` gives.
+
+    Parameters
+    ----------
+    most_bytes : int
+        The longest header to read.
+    deep : bool
+        False looks into no group below the first of a Zarr store, unless one document describes all.
+    """
+    try:
+        opened = await open_either(url, most_bytes=most_bytes, data=False, deep=deep)
+    except IsHdf5Error as error:
+        return Hdf5Info(await read_hdf5(error.reader))
     return ZarrInfo(opened) if isinstance(opened, ZarrNode) else Info(opened.file)
 
 

@@ -39,17 +39,25 @@ def is_named_so(url: str) -> bool:
     return any(part.endswith(".zarr") for part in urls.parse(url).key.split("/"))
 
 
-async def find(url: str) -> ZarrNode | None:
+async def find(url: str, *, deep: bool = True) -> ZarrNode | None:
     """Return the Zarr array or group that a URL means; None where there is no Zarr metadata."""
-    return await find_zarr(url)
+    return await find_zarr(url, deep=deep)
 
 
 async def open_either(
-    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None, data: bool = True
-) -> Opened | ZarrNode:
+    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None, data: bool = True,
+    deep: bool = True,
+) -> Opened | ZarrNode:  # fmt: skip
     """Open the Zarr store or the tensor file of a URL.
 
     An object costs what it costs without Zarr; what is no object, and what is called '….zarr', is looked at as a store.
+
+    Parameters
+    ----------
+    keys, most_bytes, cache, data
+        As for `open_tensors`.
+    deep
+        As for `find_zarr`.
 
     Raises
     ------
@@ -58,12 +66,12 @@ async def open_either(
     GpuExtError
         As `open_tensors`, when it is neither.
     """
-    node = await find(url) if is_named_so(url) else None
+    node = await find(url, deep=deep) if is_named_so(url) else None
     if node is None:
         try:
             return await open_tensors(url, keys=keys, most_bytes=most_bytes, cache=cache, data=data)
         except (NotFoundError, DeniedError, BadRequestError):
-            node = None if is_named_so(url) else await _found_or_none(url)
+            node = None if is_named_so(url) else await _found_or_none(url, deep=deep)
             if node is None:
                 raise
     if cache:
@@ -71,9 +79,9 @@ async def open_either(
     return node
 
 
-async def _found_or_none(url: str) -> ZarrNode | None:
+async def _found_or_none(url: str, *, deep: bool) -> ZarrNode | None:
     try:
-        return await find(url)
+        return await find(url, deep=deep)
     except (NotFoundError, DeniedError, BadRequestError):
         # What was said of the object says more.
         return None

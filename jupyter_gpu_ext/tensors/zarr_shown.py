@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.tensors.device import ring_bytes
 from jupyter_gpu_ext.tensors.slab_load import lay_out
 from jupyter_gpu_ext.tensors.zarr_load import counted
-from jupyter_gpu_ext.tensors.zarr_rows import plain, rows
+from jupyter_gpu_ext.tensors.zarr_rows import MOST_LISTED, cells, metadata, plain, rows
 from jupyter_gpu_ext.tensors.zarr_sizes import requests_of, stored_bytes
 from jupyter_gpu_ext.tensors.zarr_store import plan_arrays
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
-    from jupyter_gpu_ext.tensors.zarr_rows import ArrayRow
     from jupyter_gpu_ext.tensors.zarr_store import ZarrPlan
 
 _SHOWN = 40
-_LISTED = 5000
 _NAME_CHARS = 120
 
 
@@ -37,11 +34,13 @@ class ZarrInfo:
         found = rows(self.node)
         size = format_bytes(sum(one.size_bytes for one in found))
         about = f"zarr {self.node.version} {self.node.kind}, {format_count(len(found), 'array')}, {size} decoded"
-        lines = [f"{self.node.shown}  {about}", table([_cells(one) for one in found[:_SHOWN]], align="<<<<>")]
+        lines = [f"{self.node.shown}  {about}", table([cells(one) for one in found[:_SHOWN]], align="<<<<>")]
         if len(found) > _SHOWN:
             lines.append(f"… {len(found) - _SHOWN:,} more")
         objects = self.node.objects
         read = f"metadata only: {format_bytes(objects.bytes_read)} in {format_count(self.node.requests, 'request')}"
+        if self.node.unread:
+            lines.append(f"{format_count(len(self.node.unread), 'group')} not looked into")
         return "\n".join([*lines, read])
 
     __repr__ = __str__
@@ -56,34 +55,17 @@ class ZarrInfo:
             "size_bytes": size_bytes,
             "tensor_count": len(found),
             "tensor_bytes": size_bytes,
-            "tensors": [one.to_json() for one in found[:_LISTED]],
-            "metadata": {key: _text(value) for key, value in self.node.attributes.items()},
+            "tensors": [one.to_json() for one in found[:MOST_LISTED]],
+            "metadata": metadata(self.node.attributes),
             "notes": [],
             "requests": self.node.requests,
             "bytes_read": self.node.objects.bytes_read,
+            "groups": [
+                {"name": name, "attributes": plain(dict(attributes)), "unread": name in self.node.unread}
+                for name, attributes in list(self.node.groups.items())[:MOST_LISTED]
+            ],
+            "consolidated": self.node.consolidated,
         }
-
-
-def _cells(row: ArrayRow) -> tuple[str, ...]:
-    pieces = f"chunks {_times(row.chunks)}" + (f" in shards {_times(row.shards)}" if row.shards else "")
-    about = ", ".join(
-        [pieces, *row.codecs, *([row.units] if row.units else []), *([row.long_name] if row.long_name else [])]
-    )
-    return (
-        printable(row.name[:_NAME_CHARS]),
-        printable(row.dtype),
-        " × ".join(map(str, row.shape)) or "scalar",
-        f"not read: {row.unreadable}" if row.unreadable else about,
-        format_bytes(row.size_bytes),
-    )
-
-
-def _times(lengths: Sequence[int]) -> str:
-    return "×".join(map(str, lengths)) or "1"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +124,7 @@ class ZarrCost:
             "host_bytes": dict(self.host_bytes),
             "tensors": [
                 {"name": name, "dtype": one.dtype, "shape": list(one.shape), "size_bytes": one.size_bytes}
-                for name, one in list(self.plan.arrays.items())[:_LISTED]
+                for name, one in list(self.plan.arrays.items())[:MOST_LISTED]
             ],
         }
 
