@@ -19,40 +19,35 @@ from jupyter_gpu_ext.tensors.preview import read_preview
 _MOST_KEYS = 500
 
 
-class _ObjectHandler(Handler):
+class ObjectHandler(Handler):
+    """What is asked of one object."""
+
     def url(self) -> str:
         """Return the URL of the object that the request names."""
         connection = connections.load().find(self.text_argument("connection"))
         check_key(key := self.text_argument("key"))
         return f"{connection.name}://{key}"
 
-    def truth(self, name: str, default: str) -> bool:
-        """Return an argument that is true or false."""
-        found = self.text_argument(name, default)
-        if found not in ("true", "false"):
-            raise BadRequestError(f"{name} is neither true nor false.", hint="See openapi.yaml.")
-        return found == "true"
 
-
-class InfoHandler(_ObjectHandler):
+class InfoHandler(ObjectHandler):
     """GET what is inside a tensor file, an HDF5 file or a Zarr store."""
 
     @authenticated
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop."""
-        info = read_info(self.url(), most_bytes=SERVER_MOST_BYTES, deep=self.truth("deep", "true"))
+        info = read_info(self.url(), most_bytes=SERVER_MOST_BYTES, deep=self.flag_argument("deep", default=True))
         self.send((await LOOP.call(info)).to_json())
 
 
-class PlanHandler(_ObjectHandler):
+class PlanHandler(ObjectHandler):
     """GET what a load would request and hold."""
 
     @authenticated
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop, plan from it."""
-        select, raw = self.text_argument("select", ""), self.truth("raw", "false")
+        select, raw = self.text_argument("select", ""), self.flag_argument("raw")
         plan = read_plan(self.url(), self._keys(), select=select, raw=raw, most_bytes=SERVER_MOST_BYTES)
         self.send((await LOOP.call(plan)).to_json())
 
@@ -63,7 +58,7 @@ class PlanHandler(_ObjectHandler):
         return keys
 
 
-class PreviewHandler(_ObjectHandler):
+class PreviewHandler(ObjectHandler):
     """GET the beginning of an object: text, a table or a picture."""
 
     @authenticated
