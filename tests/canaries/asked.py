@@ -117,6 +117,7 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/tensors/preview", "get"): _each("/tensors/preview"),
     ("/tensors/info", "get"): _each("/tensors/info"),
     ("/tensors/plan", "get"): _each("/tensors/plan"),
+    ("/tensors/chunks", "get"): _each("/tensors/chunks"),
 }  # fmt: skip
 
 
