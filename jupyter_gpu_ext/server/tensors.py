@@ -13,6 +13,7 @@ from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.url import check_key
 from jupyter_gpu_ext.tensors.api import read_info, read_plan
+from jupyter_gpu_ext.tensors.chunk_map import read_chunk_map
 from jupyter_gpu_ext.tensors.header import SERVER_MOST_BYTES
 from jupyter_gpu_ext.tensors.preview import read_preview
 
@@ -58,6 +59,17 @@ class PlanHandler(ObjectHandler):
         return keys
 
 
+class ChunksHandler(ObjectHandler):
+    """GET which chunks of a Zarr array are stored, and which a selection touches."""
+
+    @authenticated
+    @authorized("read", resource="tensors")
+    async def get(self) -> None:
+        """Await the metadata and a bounded listing on the I/O loop."""
+        path, select = self.text_argument("path", ""), self.text_argument("select", "")
+        self.send((await LOOP.call(read_chunk_map(self.url(), path, select))).to_json())
+
+
 class PreviewHandler(ObjectHandler):
     """GET the beginning of an object: text, a table or a picture."""
 
@@ -73,5 +85,6 @@ def routes() -> list[tuple[str, type[Handler], dict[str, Any]]]:
     return [
         ("tensors/info", InfoHandler, {}),
         ("tensors/plan", PlanHandler, {}),
+        ("tensors/chunks", ChunksHandler, {}),
         ("tensors/preview", PreviewHandler, {}),
     ]

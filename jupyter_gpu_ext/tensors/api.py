@@ -13,9 +13,10 @@ from jupyter_gpu_ext.tensors.hdf5_shown import Hdf5Info
 from jupyter_gpu_ext.tensors.header import MOST_BYTES, IsHdf5Error
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
 from jupyter_gpu_ext.tensors.precision import converted_bytes
+from jupyter_gpu_ext.tensors.zarr_cost import ZarrCost, cost
 from jupyter_gpu_ext.tensors.zarr_load import open_either
 from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
-from jupyter_gpu_ext.tensors.zarr_shown import ZarrCost, ZarrInfo, cost
+from jupyter_gpu_ext.tensors.zarr_shown import ZarrInfo
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def plan(
     wanted = want("auto" if device is None else device, keys, dtype) if asked else _want_or_none(keys)
     opened = LOOP.run(open_either(url, keys=keys))
     if isinstance(opened, ZarrNode):
-        return LOOP.run(cost(opened, keys, select or "", raw=raw))
+        return LOOP.run(cost(opened, keys, select or "", raw=raw, **_where(opened, wanted if asked else None)))
     file = opened.file
     refuse_selection(file, select, raw=raw)
     if wanted is None:
@@ -182,6 +183,16 @@ def plan(
     prepared = prepare(file, wanted)
     size = converted_bytes(prepared.plan, prepared.changed)
     return Plan(file.url, prepared.plan, size, prepared.shown, prepared.refusal or prepared.verdict)
+
+
+def _where(node: ZarrNode, wanted: Wanted | None) -> dict[str, Any]:
+    """Return what a plan of a store has to know of the device, where one is asked for."""
+    if wanted is None:
+        return {}
+    from jupyter_gpu_ext.tensors.copies import copies_to
+
+    on_device = not copies_to(wanted.only_target(node.shown).device).is_host
+    return {"dtype": wanted.dtype, "on_device": on_device}
 
 
 def _want_or_none(keys: Sequence[str]) -> Wanted | None:

@@ -21,8 +21,8 @@ from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.slab_load import Results, lay_out, read_results
 from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.zarr_open import ZarrNode, find_zarr
-from jupyter_gpu_ext.tensors.zarr_store import check_memory, check_unchanged, plan_arrays
-from jupyter_gpu_ext.text import format_bytes, printable
+from jupyter_gpu_ext.tensors.zarr_store import check_memory, check_unchanged, documents_of, plan_arrays
+from jupyter_gpu_ext.text import format_bytes, format_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,9 +181,10 @@ def _what(plan: ZarrPlan, layout: Layout) -> str:
 
 def _notes(plan: ZarrPlan, layout: Layout) -> tuple[str, ...]:
     """Say what the numbers of dates count, and when the chunks were larger than the buffers."""
-    notes = [f"{printable(name)} counts {unit}" for name, one in plan.arrays.items() if (unit := counted(one))]
-    if len(notes) > 3:
-        notes[3:] = [f"{len(notes) - 3} more have dates"]
+    notes = [f"{format_count(len(documents_of(plan)), 'document')} of metadata unchanged at the end"]
+    notes += [f"{printable(name)} counts {unit}" for name, one in plan.arrays.items() if (unit := counted(one))]
+    if len(notes) > 4:
+        notes[4:] = [f"{len(notes) - 4} more have dates"]
     planned = ring_bytes(os.environ, on_device=any(layout.through))
     if layout.host_bytes > planned:
         notes.append(f"up to {format_bytes(layout.host_bytes)} of host memory, as its chunks are large")

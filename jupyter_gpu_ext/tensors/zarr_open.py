@@ -245,8 +245,7 @@ class _Opening:
         marker, seen = None, set[str | None]()
         while marker not in seen:
             seen.add(marker)
-            self._objects.requests += 1
-            page = await self._objects.backend.list_page(prefix, marker=marker, limit=_PAGE)
+            page = await self._objects.page(prefix, marker=marker, limit=_PAGE)
             below += [
                 f"{path}/{row.name.rstrip('/')}".lstrip("/")
                 for row in page.entries

@@ -9,6 +9,7 @@ export const CommandIDs = {
   copyUrl: 'jupyter-gpu-ext:copy-url',
   refreshStorage: 'jupyter-gpu-ext:refresh-storage',
   lookInside: 'jupyter-gpu-ext:look-inside',
+  openInside: 'jupyter-gpu-ext:tensors-inside',
   insertPandas: 'jupyter-gpu-ext:insert-pandas',
   insertXarray: 'jupyter-gpu-ext:insert-xarray',
   download: 'jupyter-gpu-ext:download',

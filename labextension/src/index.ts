@@ -2,11 +2,13 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
+import { insidePlugin } from './tensors/inside/plugin';
 import { progressPlugin } from './tensors/plugin';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   gpuPlugin,
   storagePlugin,
+  insidePlugin,
   progressPlugin
 ];
 

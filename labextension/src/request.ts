@@ -22,7 +22,10 @@ export function asApiError(error: unknown): ApiError {
     : new ApiError(0, '', String(error), '');
 }
 
-export type Query = Readonly<Record<string, string | number>>;
+/** What is asked by; a list is sent as one argument an entry. */
+export type Query = Readonly<
+  Record<string, string | number | boolean | readonly string[]>
+>;
 
 /**
  * Ask the server extension.
@@ -53,10 +56,11 @@ export function urlOf(
   path: string,
   query: Query
 ): string {
-  return (
-    URLExt.join(settings.baseUrl, ROOT, path) +
-    URLExt.objectToQueryString(textual(query))
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    [value].flat().map(one => `${name}=${encodeURIComponent(one)}`)
   );
+  const asked = pairs.length > 0 ? `?${pairs.join('&')}` : '';
+  return URLExt.join(settings.baseUrl, ROOT, path) + asked;
 }
 
 /** A request that carries JSON. */
@@ -75,12 +79,6 @@ async function send(
   } catch (error) {
     throw new ApiError(0, 'no_reply', String(error), '');
   }
-}
-
-function textual(query: Query): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(query).map(([key, value]) => [key, String(value)])
-  );
 }
 
 function parse(text: string): unknown {

@@ -122,6 +122,7 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/tensors/value", "get"): lambda ask: [
         ask("/tensors/value", "get", connection=ask.name, key=key, path="/w") for key in KEYS
     ],
+    ("/tensors/chunks", "get"): _each("/tensors/chunks"),
 }  # fmt: skip
 
 

@@ -108,6 +108,13 @@ def test_zarr_of_each_kind_of_storage(server, store, tmp_path):
         select = {"select": "0:4, :", "raw": "true", "keys": ["t2m"]}
         plan = check("/tensors/plan", server.get("/tensors/plan", connection=store.name, key=key, **select))
         assert (plan["object_count"], plan["bytes_used"], plan["tensors"][0]["shape"]) == (1, 320, [4, 20])
+        assert (plan["exact"], plan["missing_count"], plan["price"], plan["advice"]) == (True, 0, None, [])
+        path = "" if key.endswith("t2m") else "t2m"
+        chunks = check("/tensors/chunks", server.get("/tensors/chunks", connection=store.name, key=key, path=path))
+        assert (chunks["grid"], chunks["cell_shape"], chunks["stored_count"]) == ([2, 1], [20, 20], 2)
+    for wrong in ({"path": "none"}, {"path": "t2m", "select": "99"}, {}):
+        reply = server.get("/tensors/chunks", connection=store.name, key="deep/g.zarr", **wrong)
+        assert check("/tensors/chunks", reply)["code"] == "bad_request"
     reply = server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", select="0:", keys=["none"])
     assert check("/tensors/plan", reply)["code"] == "bad_request"
     assert server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", raw="maybe").status == 400

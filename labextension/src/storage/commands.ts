@@ -95,8 +95,15 @@ function addFileCommands(context: IStorageContext): void {
   addRowCommand(context, {
     id: CommandIDs.lookInside,
     label: trans.__("What's inside"),
-    kinds: ['object', 'shards'],
-    run: row => (row.kind === 'shards' ? model.toggle(row) : model.select(row))
+    kinds: ['object', 'shards', 'folder'],
+    isEnabled: row => mayHoldTensors(pathOf(row)?.key ?? ''),
+    run: row => {
+      const path = pathOf(row);
+      if (path) {
+        memory.update(paths => withRecent(paths, path));
+        void context.app.commands.execute(CommandIDs.openInside, { ...path });
+      }
+    }
   });
   addRowCommand(context, {
     id: CommandIDs.download,
