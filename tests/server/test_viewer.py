@@ -256,7 +256,7 @@ def test_hostile_zarr_metadata_is_one_error_and_little_memory(server, local_stor
                     check(route, reply)
                 assert reply.status in (200, 400, 404, 413, 422), (route, reply.json)
         assert statuses & {404, 413, 422}
-        assert tracemalloc.get_traced_memory()[1] < 300 << 20
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
 
