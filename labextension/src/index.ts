@@ -3,11 +3,13 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
 import { progressPlugin } from './tensors/plugin';
+import { viewerPlugin } from './tensors/viewer/plugin';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   gpuPlugin,
   storagePlugin,
-  progressPlugin
+  progressPlugin,
+  viewerPlugin
 ];
 
 export default plugins;

@@ -6,3 +6,4 @@ import './connect.css';
 import './transfers.css';
 import './dashboard.css';
 import './doctor.css';
+import './viewer.css';
