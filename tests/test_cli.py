@@ -55,6 +55,8 @@ def run(capsys, family, *arguments):
         ("blob", ["plan", "disk://net.safetensors", "--keys", "w"], "1 tensor"),
         ("blob", ["info", "disk://x.zarr"], "zarr 3 array, 1 array, 48 B decoded"),
         ("blob", ["plan", "disk://x.zarr", "--select", "-3:", "--raw"], "x.zarr 3 × 3 float32: 4 objects"),
+        ("blob", ["view", "disk://net.safetensors"], "Storage (left) › disk"),
+        ("blob", ["view", "disk://x.zarr", "--select", "0, :", "--json"], '"select": "0, :"'),
         ("blob", ["--help"], "blob plan"),
         ("blob", [], "blob plan"),
         ("blob", ["cache"], "blob cache warm"),

@@ -19,7 +19,9 @@ from jupyter_gpu_ext.tensors.preview import read_preview
 _MOST_KEYS = 500
 
 
-class _ObjectHandler(Handler):
+class ObjectHandler(Handler):
+    """What is asked of one object."""
+
     def url(self) -> str:
         """Return the URL of the object that the request names."""
         connection = connections.load().find(self.text_argument("connection"))
@@ -27,7 +29,7 @@ class _ObjectHandler(Handler):
         return f"{connection.name}://{key}"
 
 
-class InfoHandler(_ObjectHandler):
+class InfoHandler(ObjectHandler):
     """GET what is inside a tensor file or a Zarr store."""
 
     @authenticated
@@ -37,22 +39,16 @@ class InfoHandler(_ObjectHandler):
         self.send((await LOOP.call(read_info(self.url(), most_bytes=SERVER_MOST_BYTES))).to_json())
 
 
-class PlanHandler(_ObjectHandler):
+class PlanHandler(ObjectHandler):
     """GET what a load would request and hold."""
 
     @authenticated
     @authorized("read", resource="tensors")
     async def get(self) -> None:
         """Await the header on the I/O loop, plan from it."""
-        select, raw = self.text_argument("select", ""), self._raw()
+        select, raw = self.text_argument("select", ""), self.flag_argument("raw")
         plan = read_plan(self.url(), self._keys(), select=select, raw=raw, most_bytes=SERVER_MOST_BYTES)
         self.send((await LOOP.call(plan)).to_json())
-
-    def _raw(self) -> bool:
-        found = self.text_argument("raw", "false")
-        if found not in ("true", "false"):
-            raise BadRequestError("raw is neither true nor false.", hint="See openapi.yaml.")
-        return found == "true"
 
     def _keys(self) -> list[str]:
         keys = self.text_arguments("keys")
@@ -61,7 +57,7 @@ class PlanHandler(_ObjectHandler):
         return keys
 
 
-class PreviewHandler(_ObjectHandler):
+class PreviewHandler(ObjectHandler):
     """GET the beginning of an object: text, a table or a picture."""
 
     @authenticated

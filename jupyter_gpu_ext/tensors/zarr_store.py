@@ -99,6 +99,19 @@ def _check_labels(selection: Selection, chosen: Mapping[str, ZarrArray], node: Z
             )
 
 
+async def plan_axes(node: ZarrNode, name: str, array: ZarrArray, select: str) -> tuple[Axis, ...]:
+    """Return what a selection chooses of one array; asks storage for the coordinates that a label needs.
+
+    Raises
+    ------
+    BadRequestError
+        When it does not fit.
+    """
+    selection = parse_selection(select)
+    _check_labels(selection, {name: array}, node)
+    return await _axes(node, name, array, selection)
+
+
 async def _axes(node: ZarrNode, name: str, array: ZarrArray, selection: Selection) -> tuple[Axis, ...]:
     if selection.labels is None:
         return by_index(selection.items, array.shape, printable(name))
@@ -189,6 +202,17 @@ async def check_unchanged(plan: ZarrPlan) -> None:
     else:
         below = {f"{one.array.path}/{name}" for one in plan.arrays.values() for name in ("zarr.json", ".zarray")}
         keys = [key for key in node.documents if key in below]
+    await check_documents(node, keys)
+
+
+async def check_documents(node: ZarrNode, keys: Sequence[str]) -> None:
+    """Compare the ETags of documents with those of the beginning.
+
+    Raises
+    ------
+    ObjectChangedError
+        When one of them is another one now.
+    """
 
     async def check(key: str) -> None:
         node.objects.requests += 1
