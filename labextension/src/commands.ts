@@ -25,7 +25,9 @@ export const CommandIDs = {
   refreshHere: 'jupyter-gpu-ext:refresh-here',
   renew: 'jupyter-gpu-ext:paste-new-link',
   disconnect: 'jupyter-gpu-ext:disconnect',
-  goTo: 'jupyter-gpu-ext:go-to'
+  goTo: 'jupyter-gpu-ext:go-to',
+  view: 'jupyter-gpu-ext:view',
+  viewTensors: 'jupyter-gpu-ext:tensors-view'
 } as const;
 
 /** For commands that take no arguments. */

@@ -4,12 +4,14 @@ import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
 import { insidePlugin } from './tensors/inside/plugin';
 import { progressPlugin } from './tensors/plugin';
+import { viewerPlugin } from './tensors/viewer/plugin';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   gpuPlugin,
   storagePlugin,
   insidePlugin,
-  progressPlugin
+  progressPlugin,
+  viewerPlugin
 ];
 
 export default plugins;

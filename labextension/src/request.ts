@@ -9,7 +9,9 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
-    readonly hint: string
+    readonly hint: string,
+    /** What else the refusal says. */
+    readonly details: Readonly<Record<string, unknown>> = {}
   ) {
     super(message);
   }
@@ -39,15 +41,26 @@ export async function request<T>(
   query: Query = {},
   init: RequestInit = {}
 ): Promise<T> {
-  const response = await send(urlOf(settings, path, query), init, settings);
+  const response = await open(settings, path, query, init);
   const body = parse(await response.text());
-  if (!response.ok) {
-    throw refusal(response, body);
-  }
   if (body === undefined) {
     throw new ApiError(response.status, '', '', '');
   }
   return body as T;
+}
+
+/** Ask for what is no JSON; a refusal is thrown like any other. */
+export async function open(
+  settings: ServerConnection.ISettings,
+  path: string,
+  query: Query,
+  init: RequestInit
+): Promise<Response> {
+  const response = await send(urlOf(settings, path, query), init, settings);
+  if (!response.ok) {
+    throw refusal(response, parse(await response.text()));
+  }
+  return response;
 }
 
 /** An endpoint's address, below the server's base URL. */
@@ -96,7 +109,8 @@ function refusal(response: Response, body: unknown): ApiError {
     response.status,
     text(fields.code),
     text(fields.message),
-    text(fields.hint)
+    text(fields.hint),
+    fields
   );
 }
 

@@ -7,3 +7,4 @@ import './transfers.css';
 import './dashboard.css';
 import './doctor.css';
 import './inside.css';
+import './viewer.css';
