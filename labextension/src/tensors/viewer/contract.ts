@@ -91,7 +91,8 @@ export function targetOf(value: unknown): ViewTarget | null {
 
 /** One viewer shows one file or store. */
 export function viewerId({ connection, key }: ViewTarget): string {
-  return `jupyter-gpu-ext-view-${connection}://${key}`;
+  // A store is named with its folder's slash, or without.
+  return `jupyter-gpu-ext-view-${connection}://${key.replace(/\/$/, '')}`;
 }
 
 /** Read the details of a refusal with 413; null: nothing is proposed. */
