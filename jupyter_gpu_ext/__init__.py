@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.into import load_into as load_into
     from jupyter_gpu_ext.tensors.loader import load as load
     from jupyter_gpu_ext.tensors.save import save as save
-    from jupyter_gpu_ext.tensors.viewer import view as view
 
 _HOMES = {
     "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
@@ -48,7 +47,6 @@ _HOMES = {
     "plan": "jupyter_gpu_ext.tensors.api",
     "rm": "jupyter_gpu_ext.storage.rm",
     "save": "jupyter_gpu_ext.tensors.save",
-    "view": "jupyter_gpu_ext.tensors.viewer",
 }
 
 _ROOMS = {"cache": "jupyter_gpu_ext.storage.cache", "gpu": "jupyter_gpu_ext.gpu"}
@@ -72,7 +70,6 @@ __all__ = [
     "plan",
     "rm",
     "save",
-    "view",
 ]
 
 

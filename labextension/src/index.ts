@@ -2,16 +2,12 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
-import { insidePlugin } from './tensors/inside/plugin';
 import { progressPlugin } from './tensors/plugin';
-import { viewerPlugin } from './tensors/viewer/plugin';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   gpuPlugin,
   storagePlugin,
-  insidePlugin,
-  progressPlugin,
-  viewerPlugin
+  progressPlugin
 ];
 
 export default plugins;

@@ -9,9 +9,7 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
-    readonly hint: string,
-    /** What else the refusal says. */
-    readonly details: Readonly<Record<string, unknown>> = {}
+    readonly hint: string
   ) {
     super(message);
   }
@@ -24,10 +22,7 @@ export function asApiError(error: unknown): ApiError {
     : new ApiError(0, '', String(error), '');
 }
 
-/** What is asked by; a list is sent as one argument an entry. */
-export type Query = Readonly<
-  Record<string, string | number | boolean | readonly string[]>
->;
+export type Query = Readonly<Record<string, string | number>>;
 
 /**
  * Ask the server extension.
@@ -41,26 +36,15 @@ export async function request<T>(
   query: Query = {},
   init: RequestInit = {}
 ): Promise<T> {
-  const response = await open(settings, path, query, init);
+  const response = await send(urlOf(settings, path, query), init, settings);
   const body = parse(await response.text());
+  if (!response.ok) {
+    throw refusal(response, body);
+  }
   if (body === undefined) {
     throw new ApiError(response.status, '', '', '');
   }
   return body as T;
-}
-
-/** Ask for what is no JSON; a refusal is thrown like any other. */
-export async function open(
-  settings: ServerConnection.ISettings,
-  path: string,
-  query: Query,
-  init: RequestInit
-): Promise<Response> {
-  const response = await send(urlOf(settings, path, query), init, settings);
-  if (!response.ok) {
-    throw refusal(response, parse(await response.text()));
-  }
-  return response;
 }
 
 /** An endpoint's address, below the server's base URL. */
@@ -69,11 +53,10 @@ export function urlOf(
   path: string,
   query: Query
 ): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) =>
-    [value].flat().map(one => `${name}=${encodeURIComponent(one)}`)
+  return (
+    URLExt.join(settings.baseUrl, ROOT, path) +
+    URLExt.objectToQueryString(textual(query))
   );
-  const asked = pairs.length > 0 ? `?${pairs.join('&')}` : '';
-  return URLExt.join(settings.baseUrl, ROOT, path) + asked;
 }
 
 /** A request that carries JSON. */
@@ -94,6 +77,12 @@ async function send(
   }
 }
 
+function textual(query: Query): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(query).map(([key, value]) => [key, String(value)])
+  );
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -109,8 +98,7 @@ function refusal(response: Response, body: unknown): ApiError {
     response.status,
     text(fields.code),
     text(fields.message),
-    text(fields.hint),
-    fields
+    text(fields.hint)
   );
 }
 

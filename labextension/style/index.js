@@ -6,5 +6,3 @@ import './connect.css';
 import './transfers.css';
 import './dashboard.css';
 import './doctor.css';
-import './inside.css';
-import './viewer.css';
