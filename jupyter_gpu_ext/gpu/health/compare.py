@@ -61,9 +61,9 @@ def _devices(server: Facts, kernel: Facts) -> Iterator[Finding]:
 
 def _driver(server: Facts, kernel: Facts) -> Iterator[Finding]:
     ours, theirs = server.driver, kernel.driver
-    if ours.library_error is None or theirs.library_error is None:
+    if ours.libcuda_error is None or theirs.libcuda_error is None:
         return
-    if bool(ours.library_error) != bool(theirs.library_error) or ours.library_version != theirs.library_version:
+    if bool(ours.libcuda_error) != bool(theirs.libcuda_error) or ours.libcuda_version != theirs.libcuda_version:
         yield Finding(
             id="other_driver",
             level="warning",
@@ -93,7 +93,7 @@ def _torch_words(facts: Facts) -> str:
 
 def _library(facts: Facts) -> str:
     driver = facts.driver
-    return "none" if driver.library_error else driver.library_version or driver.library_file or "one of unknown version"
+    return "none" if driver.libcuda_error else driver.libcuda_version or driver.libcuda_file or "one of unknown version"
 
 
 def _differing(server: Facts, kernel: Facts) -> str:

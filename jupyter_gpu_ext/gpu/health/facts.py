@@ -88,11 +88,11 @@ class Driver:
     ----------
     module_version : str or None
         Of the kernel module that is loaded: '580.65.06'.
-    library_version, library_file : str or None
+    libcuda_version, libcuda_file : str or None
         Of the libcuda.so.1 that a program gets here.
     cuda_version : str or None
         The newest CUDA that this library serves: '13.0'.
-    library_error : str or None
+    libcuda_error : str or None
         Why libcuda.so.1 cannot be opened.
     init_code, init_name
         What `cuInit` answered; 0 is well.
@@ -103,10 +103,10 @@ class Driver:
     """
 
     module_version: str | None = None
-    library_version: str | None = None
-    library_file: str | None = None
+    libcuda_version: str | None = None
+    libcuda_file: str | None = None
     cuda_version: str | None = None
-    library_error: str | None = None
+    libcuda_error: str | None = None
     init_code: int | None = None
     init_name: str | None = None
     cuda_devices: tuple[Gpu, ...] | None = None

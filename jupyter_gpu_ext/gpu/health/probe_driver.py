@@ -48,11 +48,11 @@ def _say_library(say: Say) -> Any:
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
-        say(library_error=str(error))
-        names = ("library_version", "library_file", "cuda_version", "init_code", "init_name", "cuda_devices")
+        say(libcuda_error=str(error))
+        names = ("libcuda_version", "libcuda_file", "cuda_version", "init_code", "init_name", "cuda_devices")
         say(unknown=dict.fromkeys(names, "libcuda.so.1 cannot be opened"))
         return None
-    say(library_error="", **_library_file())
+    say(libcuda_error="", **_libcuda_file())
     version = ctypes.c_int()
     if cuda.cuDriverGetVersion(ctypes.byref(version)) == 0:
         # 12080 is 12.8.
@@ -60,13 +60,13 @@ def _say_library(say: Say) -> Any:
     return cuda
 
 
-def _library_file() -> dict[str, str]:
+def _libcuda_file() -> dict[str, str]:
     maps = Path("/proc/self/maps").read_text("utf-8", "replace")
     found = re.search(r"(/\S*/libcuda\.so\S*)", maps)
     if found is None:
         return {}
     version = _VERSION.search(Path(found[1]).name)
-    return {"library_file": found[1], **({"library_version": version.group()} if version else {})}
+    return {"libcuda_file": found[1], **({"libcuda_version": version.group()} if version else {})}
 
 
 def _say_nvml(say: Say) -> None:

@@ -32,7 +32,7 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "jupyter_gpu_ext", _known(system.package, system.unknown, "package")
     yield "Python", f"{_known(system.python, system.unknown, 'python')} on {system.machine or 'unknown'}"
     yield "kernel module", _known(driver.module_version, driver.unknown, "module_version")
-    yield "libcuda.so.1", driver.library_error or _known(driver.library_version, driver.unknown, "library_version")
+    yield "libcuda.so.1", driver.libcuda_error or _known(driver.libcuda_version, driver.unknown, "libcuda_version")
     yield "serves CUDA", _known(driver.cuda_version, driver.unknown, "cuda_version")
     yield "cuInit", f"{_known(driver.init_code, driver.unknown, 'init_code')} {driver.init_name or ''}".strip()
     yield "NVML", f"{_known(driver.nvml_state, driver.unknown, 'nvml_state')} {driver.nvml_reason or ''}".strip()

@@ -35,9 +35,9 @@ NO_DEVICE, _NOT_READY, _DRIVER_MISMATCH, _COMPAT_NOT_SUPPORTED, _UNKNOWN = 100, 
 def no_gpu(facts: Facts, _compat: Compat) -> Iterator[Finding]:
     """Say where neither NVML nor CUDA shows a device, and nothing says that there should be one."""
     driver = facts.driver
-    absent = driver.nvml_state == "no_gpu" or (driver.nvml_state is None and driver.library_error)
+    absent = driver.nvml_state == "no_gpu" or (driver.nvml_state is None and driver.libcuda_error)
     if absent and not driver.is_simulated and not seen.devices(facts):
-        yield from no_driver(facts, _compat, driver.nvml_reason or driver.library_error or "")
+        yield from no_driver(facts, _compat, driver.nvml_reason or driver.libcuda_error or "")
 
 
 def no_driver(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
@@ -60,13 +60,13 @@ def no_driver(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
 
 def no_compute(facts: Facts, _compat: Compat) -> Iterator[Finding]:
     """Say where NVML shows a device, and there is no libcuda to compute with."""
-    if seen.nvml_devices(facts) and facts.driver.library_error:
+    if seen.nvml_devices(facts) and facts.driver.libcuda_error:
         given = seen.variable(facts, "NVIDIA_DRIVER_CAPABILITIES")
         yield Finding(
             id="no_compute",
             level="error",
             title=f"{seen.name(facts)} is here, but programs cannot compute on it: libcuda.so.1 is missing.",
-            evidence=f"{facts.driver.library_error}; NVIDIA_DRIVER_CAPABILITIES is "
+            evidence=f"{facts.driver.libcuda_error}; NVIDIA_DRIVER_CAPABILITIES is "
             f"{given if given is not None else 'not set'}.",
             fix="Container: start it with NVIDIA_DRIVER_CAPABILITIES=compute,utility. Own VM: install the driver.",
             source=_CONTAINER,
@@ -109,7 +109,7 @@ def broken(facts: Facts, compat: Compat) -> Iterator[Finding]:
 def module_and_library(facts: Facts, compat: Compat) -> Iterator[Finding]:
     """Say where the loaded module and libcuda are of different versions."""
     driver = facts.driver
-    module, library = numbers(driver.module_version), numbers(driver.library_version)
+    module, library = numbers(driver.module_version), numbers(driver.libcuda_version)
     if module and library and module != library and not compat_in_use(facts):
         yield from driver_mismatch(facts, compat, "The kernel module and libcuda.so.1 say so themselves.")
 
@@ -119,7 +119,7 @@ def driver_mismatch(facts: Facts, compat: Compat, said: str) -> Iterator[Finding
     if compat_in_use(facts):
         yield from compat_library(facts, compat, said)
         return
-    module, library = facts.driver.module_version, facts.driver.library_version
+    module, library = facts.driver.module_version, facts.driver.libcuda_version
     told = "updated under you: module" in said
     halves = f"module {module or 'unknown'}, library {library or 'of another version'}"
     yield Finding(
@@ -187,7 +187,7 @@ def fabric_manager(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding
 def compat_library(facts: Facts, _compat: Compat, said: str) -> Iterator[Finding]:
     """Say that CUDA's forward-compatibility library is used where it may not be, or is older than the driver."""
     folders = ", ".join(facts.system.compat_folders or ())
-    place = facts.driver.library_file if compat_in_use(facts) else None
+    place = facts.driver.libcuda_file if compat_in_use(facts) else None
     yield Finding(
         id="compat_library",
         level="error",
@@ -230,14 +230,14 @@ def compat_used(facts: Facts, _compat: Compat) -> Iterator[Finding]:
             id="compat_used",
             level="note",
             title="CUDA works through its forward-compatibility library, not through the driver's own.",
-            evidence=f"libcuda.so.1 is {facts.driver.library_file}; {seen.driver_words(facts)}.",
+            evidence=f"libcuda.so.1 is {facts.driver.libcuda_file}; {seen.driver_words(facts)}.",
             source=_FORWARD,
         )
 
 
 def compat_in_use(facts: Facts) -> bool:
     """Return whether libcuda.so.1 is the forward-compatibility library."""
-    return "/compat/" in (facts.driver.library_file or "")
+    return "/compat/" in (facts.driver.libcuda_file or "")
 
 
 def init_words(facts: Facts) -> str:

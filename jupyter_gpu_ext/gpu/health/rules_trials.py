@@ -74,7 +74,7 @@ def all_reduce(facts: Facts, _compat: Compat) -> Iterator[Finding]:
 def silent(facts: Facts, _compat: Compat) -> Iterator[Finding]:
     """Say where a probe did not end, or crashed."""
     for what, unknown, left in (
-        ("The driver", facts.driver.unknown, ("library_error", "nvml_state", "init_code", "cuda_devices")),
+        ("The driver", facts.driver.unknown, ("libcuda_error", "nvml_state", "init_code", "cuda_devices")),
         ("torch", facts.torch.unknown, ("version", "is_available", "products")),
         ("The system", facts.system.unknown, ("device_nodes", "shadows")),
     ):

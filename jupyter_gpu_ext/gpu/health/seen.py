@@ -49,12 +49,12 @@ def torch_works(facts: Facts) -> bool:
 
 def module(facts: Facts) -> Version:
     """Return the driver's version, () where it is not known."""
-    return numbers(facts.driver.module_version) or numbers(facts.driver.library_version)
+    return numbers(facts.driver.module_version) or numbers(facts.driver.libcuda_version)
 
 
 def driver_words(facts: Facts) -> str:
     """Return the driver in words: 'driver 580.65.06, which serves CUDA 13.0'."""
-    known = facts.driver.module_version or facts.driver.library_version
+    known = facts.driver.module_version or facts.driver.libcuda_version
     words = f"driver {known}" if known else "a driver of unknown version"
     served = facts.driver.cuda_version
     return f"{words}, which serves CUDA {served}" if served else words

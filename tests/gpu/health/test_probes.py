@@ -41,7 +41,7 @@ def gathered(machine, **options) -> Facts:
 def test_no_driver_and_no_torch(here):
     facts = gathered(here.with_torch(machines.ABSENT))
     assert (facts.driver.nvml_state, facts.driver.nvml_devices, facts.torch.is_installed) == ("no_gpu", (), False)
-    assert facts.driver.library_error
+    assert facts.driver.libcuda_error
     assert facts.torch.unknown["products"] == "torch is not installed"
     assert facts.system.variables["LD_LIBRARY_PATH"] == private(str(here.folder))
     assert [one.id for one in report(facts).findings] == ["no_driver", "no_torch"]
@@ -55,7 +55,7 @@ def test_a_driver_as_cuda_and_nvml_show_it(here):
     assert (cuda.name, cuda.capability, cuda.memory_total_bytes) == ("NVIDIA Fake 0", "9.0", 24_000_000_000)
     assert cuda.uuid == "GPU-10101010-1010-1010-1010-101010101010"
     assert (nvml.name, nvml.is_slice) == ("NVIDIA Fake", False)
-    assert driver.library_file.endswith("/libcuda.so.1")
+    assert driver.libcuda_file.endswith("/libcuda.so.1")
     assert [one.id for one in report(facts).findings] == ["no_torch", "cuda_works"]
 
 
