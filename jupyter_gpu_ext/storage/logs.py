@@ -74,8 +74,7 @@ class LogSink(logging.Handler):
                 "flush_seconds, buffer_characters and part_bytes are above 0.", hint="Leave them out."
             )
         # Whoever shows a half-made sink, as a verbose traceback does, needs these.
-        super().__init__(level)
-        self.url, self._closed = "", True
+        self.url, self.level = "", logging.NOTSET
         place = places.find(url)
         conflicts.check_target(place.key)
         place.writing()
@@ -84,6 +83,8 @@ class LogSink(logging.Handler):
         self._closed = False
         self._buffer = LogBuffer(buffer_characters)
         append = _file(place, part_bytes).append
+        # From here on logging knows the sink, and closes it when it is configured anew or ends.
+        super().__init__(level)
         self._pump = LogPump(self._buffer, append, shown=self.url, flush_seconds=flush_seconds)
         _register(self)
 

@@ -174,6 +174,8 @@ def test_what_cannot_be_a_log_is_refused_at_once(tmp_path: Path, url: str, optio
     with pytest.raises(error) as refused:
         jg.LogSink(url, **options)
     assert refused.value.hint
+    # The traceback holds the half-made sink; logging must not know it, or it closes it at the next configuration.
+    assert not any(isinstance(handler(), jg.LogSink) for handler in logging._handlerList)
 
 
 @pytest.fixture
