@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.into import load_into as load_into
     from jupyter_gpu_ext.tensors.loader import load as load
     from jupyter_gpu_ext.tensors.save import save as save
+    from jupyter_gpu_ext.tensors.viewer import view as view
 
 _HOMES = {
     "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
@@ -47,6 +48,7 @@ _HOMES = {
     "plan": "jupyter_gpu_ext.tensors.api",
     "rm": "jupyter_gpu_ext.storage.rm",
     "save": "jupyter_gpu_ext.tensors.save",
+    "view": "jupyter_gpu_ext.tensors.viewer",
 }
 
 _ROOMS = {"cache": "jupyter_gpu_ext.storage.cache", "gpu": "jupyter_gpu_ext.gpu"}
@@ -70,6 +72,7 @@ __all__ = [
     "plan",
     "rm",
     "save",
+    "view",
 ]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class GpuExtError(Exception):
@@ -21,11 +25,14 @@ class GpuExtError(Exception):
         What the provider asked to wait, where it did and the client shows it.
     done_bytes : int
         How much of a read arrived before it failed; the rest is asked for from there.
+    details : mapping of str to object
+        What a program wants to know beside the sentences.
     """
 
     code: ClassVar[str] = "internal"
     retry_after_seconds: float | None = None
     done_bytes: int = 0
+    details: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

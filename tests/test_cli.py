@@ -15,6 +15,7 @@ import zarr
 from jupyter_gpu_ext import cli
 from tests.conftest import AZURITE_KEY, KEY_VARIABLE, write_connections
 from tests.server.contract import SPEC, closed
+from tests.tensors.hdf5_files import climate, written
 
 MODEL = safetensors.numpy.save({"w": np.ones((4, 3), np.float32), "b": np.zeros(3, np.float32)})
 BIN = Path(sys.executable).parent
@@ -35,6 +36,7 @@ def disk(local_store):
     local_store.put("net.safetensors", MODEL)
     local_store.put("sub/--json", MODEL)
     local_store.put("notes.txt", b"hello")
+    local_store.put("x.h5", written(climate))
     zarr.create_array(local_store.folder / "x.zarr", shape=(4, 3), chunks=(2, 2), dtype="f4", attributes={"units": "K"})
     return local_store
 
@@ -54,7 +56,10 @@ def run(capsys, family, *arguments):
         ("blob", ["info", "disk://net.safetensors"], "safetensors, 2 tensors"),
         ("blob", ["plan", "disk://net.safetensors", "--keys", "w"], "1 tensor"),
         ("blob", ["info", "disk://x.zarr"], "zarr 3 array, 1 array, 48 B decoded"),
+        ("blob", ["info", "disk://x.h5"], "hdf5, 12 datasets"),
         ("blob", ["plan", "disk://x.zarr", "--select", "-3:", "--raw"], "x.zarr 3 × 3 float32: 4 objects"),
+        ("blob", ["view", "disk://net.safetensors"], "Storage (left) › disk"),
+        ("blob", ["view", "disk://x.zarr", "--select", "0, :", "--json"], '"select": "0, :"'),
         ("blob", ["--help"], "blob plan"),
         ("blob", [], "blob plan"),
         ("blob", ["cache"], "blob cache warm"),
@@ -126,6 +131,7 @@ SCHEMAS = [
     ("gpu", ["status"], "GpuStatus", {"version": "1", "kernels": []}),
     ("blob", ["ls", "disk://"], "Page", {}),
     ("blob", ["info", "disk://net.safetensors"], "TensorFile", {}),
+    ("blob", ["info", "disk://x.h5"], "TensorFile", {}),
     ("blob", ["plan", "disk://net.safetensors"], "Plan", {}),
     ("blob", ["info", "disk://x.zarr"], "TensorFile", {}),
     ("blob", ["plan", "disk://x.zarr", "--select", "1:, 2"], "Plan", {}),

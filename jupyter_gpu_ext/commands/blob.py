@@ -82,6 +82,17 @@ PLAN = Verb(
     options=(_KEYS, _DEVICE, _DTYPE, _SELECT, _RAW),
 )
 
+VIEW = Verb(
+    name="blob view",
+    function="view",
+    summary="Open the array viewer on a tensor file or a Zarr store.",
+    positionals=("url",),
+    options=(
+        Option(flag="--path", short="-p", metavar="NAME", help="the array to begin with", keyword="path"),
+        replace(_SELECT, help="the part to begin with: '0, :, :' by index, 'time=2020-01' by label"),
+    ),
+)
+
 DRY_RUN = replace(PLAN, always={"device": "auto"})
 
 LOAD_INTO = Verb(
@@ -166,4 +177,5 @@ SAVE = Verb(
     reports=True,
 )
 
-VERBS = {verb.name.removeprefix("blob "): verb for verb in (CONNECT, LS, INFO, PLAN, LOAD, SAVE, CP, RM, *cache.VERBS)}
+_ALL = (CONNECT, LS, INFO, PLAN, VIEW, LOAD, SAVE, CP, RM, *cache.VERBS)
+VERBS = {verb.name.removeprefix("blob "): verb for verb in _ALL}

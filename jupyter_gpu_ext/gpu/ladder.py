@@ -142,10 +142,10 @@ def _counted() -> Callable[[storages.Storage], bool]:
 def _own(name: str) -> Rung:
     if name in OWN:
         return Rung(name)
-    hint = f"One of {', '.join(OWN)}."
     if name in (Rung.RESTART, Rung.SHUTDOWN):
-        hint = "A process cannot do that to itself: use the Kernel menu, or the GPU panel."
-    raise BadRequestError(f"There is no {name!r} to release here.", hint=hint)
+        told = f"{name!r} is not done from within the notebook."
+        raise BadRequestError(told, hint="Use the Kernel menu, or the GPU panel.")
+    raise BadRequestError(f"There is no {name!r} to release here.", hint=f"One of {', '.join(OWN)}.")
 
 
 def _freed(act: Callable[[MutableMapping[str, Any]], int], namespace: MutableMapping[str, Any]) -> int:

@@ -87,7 +87,7 @@ class Handler(APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, GpuExtError):
             self.set_status(status_of(error))
-            self._answer(error.code, error.message, error.hint)
+            self._answer(error.code, error.message, error.hint, **error.details)
         elif error is None or isinstance(error, HTTPError):
             self._answer(*_REFUSALS.get(status_code, _REFUSED))
         else:
@@ -112,9 +112,9 @@ class Handler(APIHandler):
         self.log.error("jupyter_gpu_ext error %s\n%s", mark, redact("".join(traceback.format_exception(error))))
         return mark
 
-    def _answer(self, code: str, message: str, hint: str) -> None:
+    def _answer(self, code: str, message: str, hint: str, **details: object) -> None:
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"code": code, "message": redact(message), "hint": redact(hint)}))
+        self.finish(json.dumps({"code": code, "message": redact(message), "hint": redact(hint), **details}))
 
     def send(self, body: Any) -> None:
         """Finish with JSON that has no NaN, and that nobody caches."""
@@ -136,6 +136,13 @@ class Handler(APIHandler):
             return [value.decode() for value in self.request.query_arguments.get(name, [])]
         except UnicodeDecodeError:
             raise BadRequestError(f"{name} is not UTF-8.", hint="Encode it as UTF-8.") from None
+
+    def flag_argument(self, name: str, *, default: bool = False) -> bool:
+        """Return true or false."""
+        found = self.text_argument(name, "true" if default else "false")
+        if found not in ("true", "false"):
+            raise BadRequestError(f"{name} is neither true nor false.", hint="See openapi.yaml.")
+        return found == "true"
 
     def integer_argument(self, name: str, default: int, *, most: int) -> int:
         """Return a whole number from 0 to `most`."""

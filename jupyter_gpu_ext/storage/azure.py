@@ -15,7 +15,7 @@ from jupyter_gpu_ext.storage.azure_writing import AzureWriting
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.hushed import hush
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
 from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted
 from jupyter_gpu_ext.text import printable
 
@@ -62,6 +62,15 @@ class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
             )
             entries = [self._entry(item, prefix, below) async for item in await anext(pages)]
             return azure_folders.fold(entries, prefix, folders, _marker(pages))
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the blobs at any depth: one List Blobs request."""
+        with translated(self._connection, prefix):
+            container, below = self._place(prefix)
+            client = self._client().get_container_client(container)
+            pages = client.list_blobs(below or None, results_per_page=min(limit, 5000)).by_page(marker)
+            sizes = {prefix + one.name[len(below) :]: one.size async for one in await anext(pages)}
+            return SizesPage(sizes, _marker(pages))
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one blob."""

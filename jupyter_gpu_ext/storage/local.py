@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ from jupyter_gpu_ext.errors import (
 )
 from jupyter_gpu_ext.storage import conflicts
 from jupyter_gpu_ext.storage.local_upload import LocalUpload, copy_bytes, is_hidden, locked, rename, temporary
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -48,6 +50,10 @@ class LocalBackend:
     async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
         """Return one page of the folder `prefix`, in name order."""
         return await asyncio.to_thread(self._list, prefix, marker, limit, search)
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return the first `limit` files at any depth, in no order; what is left out has no page of its own."""
+        return await asyncio.to_thread(self._sizes_below, prefix, limit)
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one file."""
@@ -173,6 +179,17 @@ class LocalBackend:
             root = self._root.resolve()
             entries = tuple(_entry(prefix, item, root) for item in later[:limit])
             return RawPage(entries, later[limit - 1].name if len(later) > limit else None)
+
+    def _sizes_below(self, prefix: str, limit: int) -> SizesPage:
+        sizes, folders = dict[str, int](), [prefix]
+        while folders and len(sizes) <= limit:
+            for one in self._list(folders.pop(), None, sys.maxsize, "").entries:
+                if one.kind == "folder":
+                    # A link may lead back to where it lies.
+                    folders += [] if self._path(one.key.rstrip("/")).is_symlink() else [one.key]
+                elif one.unreadable is None:
+                    sizes[one.key] = one.size_bytes or 0
+        return SizesPage(dict(itertools.islice(sizes.items(), limit)), "more" if len(sizes) > limit else None)
 
     def _head(self, key: str) -> Entry:
         with self._translated(key):

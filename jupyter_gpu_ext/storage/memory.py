@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import blocks, conflicts
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
 from jupyter_gpu_ext.storage.names import folded, last
 from jupyter_gpu_ext.text import printable
 
@@ -62,6 +62,12 @@ class MemoryBackend:
         later = [row for key, row in sorted(rows.items()) if marker is None or key > marker]
         following = later[limit - 1].key if len(later) > limit else None
         return RawPage(tuple(folded(later[:limit], prefix)), following)
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the objects at any depth, in name order."""
+        later = sorted(key for key in self._objects if key.startswith(prefix) and (marker is None or key > marker))
+        sizes = {key: len(self._objects[key].data) for key in later[:limit]}
+        return SizesPage(sizes, later[limit - 1] if len(later) > limit else None)
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one object."""

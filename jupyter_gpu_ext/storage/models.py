@@ -53,6 +53,14 @@ class RawPage:
     marker: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class SizesPage:
+    """The sizes in bytes of objects at any depth, by key, and the provider's own marker of the next page."""
+
+    sizes: Mapping[str, int]
+    marker: str | None
+
+
 class Backend(Protocol):
     """One connection's objects. Every method runs on the I/O loop and raises `GpuExtError` only."""
 
@@ -73,6 +81,14 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Close the connections that are open."""
+
+
+@runtime_checkable
+class Deep(Protocol):
+    """A backend that lists objects at any depth at once, without a request a folder."""
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the objects below `prefix`; one request, which may bring fewer than `limit`."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import BadStorageReplyError, TensorFormatError
+from jupyter_gpu_ext.errors import BadStorageReplyError, NotFoundError, TensorFormatError
 from jupyter_gpu_ext.storage import hot
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import backend, locate
@@ -78,6 +78,14 @@ class Reader:
     def shown(self) -> str:
         """The URL for messages: on one line, a pasted signature cut out."""
         return printable(redact(str(self.url)))
+
+    async def is_current(self) -> bool:
+        """Ask storage whether it still has this version."""
+        self._asked += 1
+        try:
+            return (await self._backend.head(self._key)).etag == self.version.etag
+        except NotFoundError:
+            return False
 
     async def read_into(self, start: int, out: memoryview) -> None:
         """Fill `out` with the bytes from `start` on.

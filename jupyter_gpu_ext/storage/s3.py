@@ -8,7 +8,7 @@ from jupyter_gpu_ext.errors import ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import object_ranges
 from jupyter_gpu_ext.storage.faults import fault
 from jupyter_gpu_ext.storage.fill import fill
-from jupyter_gpu_ext.storage.models import Entry, RawPage, Version
+from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
 from jupyter_gpu_ext.storage.names import REWRITTEN, folded, last, object_place, place, quoted, unaddressable
 from jupyter_gpu_ext.storage.s3_client import S3Clients, s3_translated
 from jupyter_gpu_ext.storage.s3_share import S3Sharing
@@ -54,6 +54,16 @@ class S3Backend(S3Sharing, S3Writing):
             rows = [Entry(kind="folder", name=last(key), key=key) for key in found]
             rows += [_object(prefix + item["Key"][start:], item) for item in reply.get("Contents", [])]
             return RawPage(tuple(folded(rows, prefix)), reply.get("NextContinuationToken"))
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the objects at any depth: one ListObjectsV2 request."""
+        with s3_translated(self._connection, prefix):
+            bucket, below = place(self._connection.path, prefix)
+            more = {"ContinuationToken": marker} if marker else {}
+            client = await self._clients.client()
+            reply = await client.list_objects_v2(Bucket=bucket, Prefix=below, MaxKeys=min(limit, 1000), **more)
+            sizes = {prefix + item["Key"][len(below) :]: item["Size"] for item in reply.get("Contents", [])}
+            return SizesPage(sizes, reply.get("NextContinuationToken"))
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one object."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jupyter_gpu_ext.errors import (
+    BadRequestError,
     DeniedError,
     ExpiredError,
     GpuExtError,
@@ -15,7 +16,7 @@ from jupyter_gpu_ext.errors import (
     ThrottledError,
     UnauthenticatedError,
 )
-from jupyter_gpu_ext.storage.models import Renewing
+from jupyter_gpu_ext.storage.models import Deep, Renewing
 from jupyter_gpu_ext.storage.retry import REMOTE, TRANSIENT, Schedule, Tally, patiently
 from jupyter_gpu_ext.storage.steady_upload import SteadyUpload
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from jupyter_gpu_ext.storage.limiter import Limiter
-    from jupyter_gpu_ext.storage.models import Backend, Entry, RawPage, Version, WritableBackend
+    from jupyter_gpu_ext.storage.models import Backend, Entry, RawPage, SizesPage, Version, WritableBackend
 
 T = TypeVar("T")
 
@@ -59,6 +60,19 @@ class Steady:
     async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
         """Return one page of the folder `prefix`."""
         return await self._small(lambda: self.inner.list_page(prefix, marker=marker, limit=limit, search=search))
+
+    async def sizes_below(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the objects at any depth.
+
+        Raises
+        ------
+        BadRequestError
+            When this kind of storage lists folder by folder only.
+        """
+        deep = self.inner
+        if not isinstance(deep, Deep):
+            raise BadRequestError(f"{self.limiter.name} lists one folder at a time.")
+        return await self._small(lambda: deep.sizes_below(prefix, marker=marker, limit=limit))
 
     async def head(self, key: str) -> Entry:
         """Return the properties of one object."""

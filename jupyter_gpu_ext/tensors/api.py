@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.storage.loop import LOOP
-from jupyter_gpu_ext.tensors.header import MOST_BYTES
+from jupyter_gpu_ext.tensors.hdf5 import read_hdf5
+from jupyter_gpu_ext.tensors.hdf5_shown import Hdf5Info
+from jupyter_gpu_ext.tensors.header import MOST_BYTES, IsHdf5Error
 from jupyter_gpu_ext.tensors.plan import FetchPlan, make_plan
 from jupyter_gpu_ext.tensors.precision import converted_bytes
+from jupyter_gpu_ext.tensors.zarr_cost import ZarrCost, cost
 from jupyter_gpu_ext.tensors.zarr_load import open_either
 from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
-from jupyter_gpu_ext.tensors.zarr_shown import ZarrCost, ZarrInfo, cost
+from jupyter_gpu_ext.tensors.zarr_shown import ZarrInfo
 from jupyter_gpu_ext.text import format_bytes, format_count, printable, table
 
 if TYPE_CHECKING:
@@ -120,8 +123,8 @@ class Plan:
         }
 
 
-def info(url: str) -> Info | ZarrInfo:
-    """Read the header of a tensor file, or the metadata of a Zarr store: names, types, shapes, bytes.
+def info(url: str) -> Info | ZarrInfo | Hdf5Info:
+    """Read the header of a tensor file, or the metadata of a Zarr store or an HDF5 file: names, types, shapes, bytes.
 
     Parameters
     ----------
@@ -130,7 +133,7 @@ def info(url: str) -> Info | ZarrInfo:
 
     Returns
     -------
-    Info or ZarrInfo
+    Info, ZarrInfo or Hdf5Info
         Prints as a table; `to_json()` gives plain data.
 
     Raises
@@ -139,6 +142,8 @@ def info(url: str) -> Info | ZarrInfo:
         When storage does not give the object.
     UnsupportedFormatError, TensorFormatError
         When it is no tensor file, damaged, or holds code.
+    NotInstalledError
+        When it is HDF5 and h5py is missing.
     """
     return LOOP.run(read_info(url))
 
@@ -170,7 +175,7 @@ def plan(
     wanted = want("auto" if device is None else device, keys, dtype) if asked else _want_or_none(keys)
     opened = LOOP.run(open_either(url, keys=keys))
     if isinstance(opened, ZarrNode):
-        return LOOP.run(cost(opened, keys, select or "", raw=raw))
+        return LOOP.run(cost(opened, keys, select or "", raw=raw, **_where(opened, wanted if asked else None)))
     file = opened.file
     refuse_selection(file, select, raw=raw)
     if wanted is None:
@@ -178,6 +183,16 @@ def plan(
     prepared = prepare(file, wanted)
     size = converted_bytes(prepared.plan, prepared.changed)
     return Plan(file.url, prepared.plan, size, prepared.shown, prepared.refusal or prepared.verdict)
+
+
+def _where(node: ZarrNode, wanted: Wanted | None) -> dict[str, Any]:
+    """Return what a plan of a store has to know of the device, where one is asked for."""
+    if wanted is None:
+        return {}
+    from jupyter_gpu_ext.tensors.copies import copies_to
+
+    on_device = not copies_to(wanted.only_target(node.shown).device).is_host
+    return {"dtype": wanted.dtype, "on_device": on_device}
 
 
 def _want_or_none(keys: Sequence[str]) -> Wanted | None:
@@ -192,9 +207,20 @@ def _want_or_none(keys: Sequence[str]) -> Wanted | None:
         return None
 
 
-async def read_info(url: str, *, most_bytes: int = MOST_BYTES) -> Info | ZarrInfo:
-    """Await what `info` gives; `most_bytes` bounds the header."""
-    opened = await open_either(url, most_bytes=most_bytes, data=False)
+async def read_info(url: str, *, most_bytes: int = MOST_BYTES, deep: bool = True) -> Info | ZarrInfo | Hdf5Info:
+    """Await what `info` gives.
+
+    Parameters
+    ----------
+    most_bytes : int
+        The longest header to read.
+    deep : bool
+        False looks into no group below the first of a Zarr store, unless one document describes all.
+    """
+    try:
+        opened = await open_either(url, most_bytes=most_bytes, data=False, deep=deep)
+    except IsHdf5Error as error:
+        return Hdf5Info(await read_hdf5(error.reader))
     return ZarrInfo(opened) if isinstance(opened, ZarrNode) else Info(opened.file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,18 @@ def plan_array(name: str, array: ZarrArray, axes: tuple[Axis, ...], *, raw: bool
     TensorFormatError
         When its attributes cannot be followed; `raw` leaves them alone.
     """
+    plan = outline(name, array, axes, raw=raw)
+    return dataclasses.replace(plan, objects=tuple(plan_chunks(array, axes, printable(name))))
+
+
+def outline(name: str, array: ZarrArray, axes: tuple[Axis, ...], *, raw: bool) -> ArrayPlan:
+    """Return the plan without its objects: what there will be, however many chunks it is made of.
+
+    Raises
+    ------
+    TensorFormatError
+        When its attributes cannot be followed; `raw` leaves them alone.
+    """
     decoding = None if raw else cf.decoding_of(array)
     return ArrayPlan(
         name=name,
@@ -91,6 +104,6 @@ def plan_array(name: str, array: ZarrArray, axes: tuple[Axis, ...], *, raw: bool
         shape=shape_of(axes),
         dtype=array.dtype if decoding is None else decoding.dtype.name,
         numpy_dtype=array.native if decoding is None else decoding.dtype,
-        objects=tuple(plan_chunks(array, axes, printable(name))),
+        objects=(),
         decoding=decoding,
     )

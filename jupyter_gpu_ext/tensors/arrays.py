@@ -14,8 +14,9 @@ import numpy as np
 from jupyter_gpu_ext.errors import TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.tensors import codecs, shards
+from jupyter_gpu_ext.tensors.asked_for import first_bytes
 from jupyter_gpu_ext.tensors.chunks import join
-from jupyter_gpu_ext.tensors.objects import FIRST_BYTES, together
+from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What the first request of a shard brings besides its size.
-_SHARD_HEAD_BYTES = 64 << 10
 IN_FLIGHT_BYTES = 256 << 20
 # Over a network the readers wait for each other's answers, on a disk for the processor.
 _FAR_READERS = 64
@@ -144,14 +143,14 @@ class _Reading:
     async def _chunk(self, one: ObjectRead) -> None:
         most = self._array.most_stored_bytes
         async with self._means.chunks.hold(most + max(map(self._place.scratch_bytes, one.parts))):
-            found = await self._store.pinned(one.key, min(most + 1, FIRST_BYTES))
+            found = await self._store.pinned(one.key, first_bytes(self._array, one))
             if found is not None and found.size_bytes > most:
                 raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
             data = None if found is None else await found.read(ByteRange(0, found.size_bytes))
             await self._put([(part, data) for part in one.parts])
 
     async def _shard(self, one: ObjectRead, index: ShardIndex) -> None:
-        head_bytes = self._head_bytes(one, index)
+        head_bytes = first_bytes(self._array, one)
         async with self._means.heads.hold(head_bytes):
             found = await self._store.pinned(one.key, head_bytes)
             if found is None:
@@ -160,13 +159,6 @@ class _Reading:
             places = await self._places(one, index, found)
             await self._put([(part, None) for part in one.parts if part.number not in places])
             await self._runs(one, found, places)
-
-    def _head_bytes(self, one: ObjectRead, index: ShardIndex) -> int:
-        """Return how much of a shard is asked for at first: all of it where all of it is wanted."""
-        largest = index.size_bytes + index.count * self._array.most_stored_bytes
-        if len(one.parts) == index.count and largest <= FIRST_BYTES:
-            return largest
-        return max(_SHARD_HEAD_BYTES, index.size_bytes * index.at_start)
 
     async def _places(self, one: ObjectRead, index: ShardIndex, found: Pinned) -> dict[int, ByteRange]:
         size = found.size_bytes

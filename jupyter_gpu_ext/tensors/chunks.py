@@ -7,11 +7,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jupyter_gpu_ext.errors import TooLargeError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from jupyter_gpu_ext.tensors.formats.zarr import ZarrArray
     from jupyter_gpu_ext.tensors.selection import Axis
@@ -67,6 +71,33 @@ class _Piece:
 def count_chunks(array: ZarrArray, axes: Sequence[Axis]) -> int:
     """Return how many chunks a selection touches, without listing them."""
     return math.prod(_count(axis, chunk) for axis, chunk in zip(axes, array.chunks, strict=True))
+
+
+def grid(array: ZarrArray) -> tuple[int, ...]:
+    """Return how many objects, chunks or shards, lie along each axis."""
+    return tuple(-(-size // cell) for size, cell in zip(array.shape, array.shards or array.chunks, strict=True))
+
+
+def read_ratio(array: ZarrArray, axes: Sequence[Axis]) -> float:
+    """Return the values in the chunks that a selection touches, for each value that is wanted; 0 where none is."""
+    if not all(axis.count for axis in axes):
+        return 0.0
+    found = 1.0
+    for axis, chunk, size in zip(axes, array.chunks, array.shape, strict=True):
+        last = max(axis.start, axis.last) // chunk
+        found *= (_count(axis, chunk) * chunk - max(0, (last + 1) * chunk - size)) / axis.count
+    return found
+
+
+def touched(axis: Axis, cell: int, count: int) -> NDArray[np.bool_]:
+    """Return, for each of the `count` cells along an axis, whether a selection touches it."""
+    found = np.zeros(count, np.bool_)
+    if axis.count and abs(axis.step) <= cell:
+        first, last = sorted((axis.start // cell, axis.last // cell))
+        found[first : last + 1] = True
+    elif axis.count:
+        found[(axis.start + axis.step * np.arange(axis.count)) // cell] = True
+    return found
 
 
 def _count(axis: Axis, chunk: int) -> int:

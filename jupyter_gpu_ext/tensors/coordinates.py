@@ -50,7 +50,10 @@ async def _beside(node: ZarrNode, dimension: str) -> Coordinate:
     found = await find_zarr(f"{folder}{slash}{dimension}") if "/" not in dimension else None
     if found is None or not isinstance(found.root, ZarrArray) or len(found.root.shape) != 1:
         raise _none(node, dimension)
-    return await _read(found.objects, found.root, dimension)
+    try:
+        return await _read(found.objects, found.root, dimension)
+    finally:
+        node.objects.add(found.objects)
 
 
 async def _read(objects: Objects, array: ZarrArray, name: str) -> Coordinate:

@@ -51,6 +51,15 @@ class Decoded:
         """The version of the object below."""
         return self._reader.version
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """What is unpacked, and held, for the first of its bytes; 0 where ranges can be read."""
+        return self._encoding.skip_bytes + self._encoding.size_bytes if self._encoding.deflated else 0
+
+    def anew(self) -> Decoded:
+        """Return the same bytes with nothing unpacked yet."""
+        return Decoded(self._reader, self._stored, self._encoding)
+
     async def read_into(self, start: int, out: memoryview) -> None:
         """Fill `out` with the decoded bytes from `start` on.
 

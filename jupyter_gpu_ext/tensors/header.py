@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from jupyter_gpu_ext.errors import TensorFormatError, UnsupportedFormatError
+from jupyter_gpu_ext.tensors import hdf5
 from jupyter_gpu_ext.tensors.formats import npy, npz, safetensors, torch_legacy, torch_zip
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.reader import Reader
     from jupyter_gpu_ext.tensors.models import TensorFile
+
+
+class IsHdf5Error(UnsupportedFormatError):
+    """The object is HDF5, which is shown and not loaded.
+
+    Attributes
+    ----------
+    reader : Reader
+        The object, open.
+    """
+
+    reader: Reader
 
 
 class Format(Protocol):
@@ -32,7 +45,6 @@ _KNOWN_BY_SIGHT = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "Upload the file that it points to."),
     (b"<", "a web page or XML, not a tensor file", "Check how it was downloaded."),
     (b"\x80", "a pickle, which is code, and not one that torch.save wrote", "Save a state_dict, or safetensors."),
-    (b"\x89HDF", "HDF5, which is not read yet", "Convert it to safetensors."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
 )
 
@@ -52,6 +64,13 @@ async def read_header(reader: Reader, *, most_bytes: int = MOST_BYTES) -> Tensor
     for one in _FORMATS:
         if one.sniff(reader.head):
             return await one.read_header(reader, most_bytes=most_bytes)
+    if hdf5.sniff(reader.head):
+        error = IsHdf5Error(
+            f"{reader.shown} is HDF5, whose datasets are not loaded as they are.",
+            hint="Convert it to Zarr or safetensors, or open it: h5py.File(jg.open(url)).",
+        )
+        error.reader = reader
+        raise error
     start = reader.head.lstrip()
     for mark, what, hint in _KNOWN_BY_SIGHT:
         if start.startswith(mark):

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import NotFoundError
 from jupyter_gpu_ext.storage.local import LocalBackend
 from jupyter_gpu_ext.storage.memory import MemoryBackend
-from jupyter_gpu_ext.storage.ranges import ByteRange, split
 from jupyter_gpu_ext.storage.retry import Tally
+from jupyter_gpu_ext.tensors.asked_for import missing
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
-    from jupyter_gpu_ext.storage.models import Version
+    from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
+    from jupyter_gpu_ext.storage.ranges import ByteRange
     from jupyter_gpu_ext.storage.steady import Steady
-
-# Asked for with the opening request: the whole of most objects.
-FIRST_BYTES = 16 << 20
-_RANGE_BYTES = 16 << 20
 
 
 class Objects:
@@ -29,14 +27,16 @@ class Objects:
     ----------
     near : bool
         No network lies before them.
-    requests, bytes_read : int
-        So far; what was asked for again is in `tally`.
+    asked : Counter of str
+        Requests so far as providers bill them: 'list', 'head', 'get'; what was asked for again is in `tally`.
+    bytes_read : int
+        So far.
     """
 
     def __init__(self, backend: Steady, root: str) -> None:
         self.backend = backend
         self.near = isinstance(backend.inner, (LocalBackend, MemoryBackend))
-        self.requests = 0
+        self.asked = Counter[str]()
         self.bytes_read = 0
         self.tally = Tally()
         self._root = f"{root.rstrip('/')}/" if root.strip("/") else ""
@@ -45,9 +45,38 @@ class Objects:
         """Return the key of an object, for the backend."""
         return self._root + below
 
+    def add(self, other: Objects) -> None:
+        """Count what was asked for elsewhere on behalf of this store."""
+        self.asked += other.asked
+        self.bytes_read += other.bytes_read
+        self.tally.retries += other.tally.retries
+
+    @property
+    def requests(self) -> int:
+        """Requests so far, of all classes."""
+        return self.asked.total()
+
+    async def head(self, below: str) -> Entry | None:
+        """Return the properties of an object, None where there is none."""
+        self.asked["head"] += 1
+        try:
+            return await self.backend.head(self.key(below))
+        except NotFoundError:
+            return None
+
+    async def page(self, prefix: str, *, marker: str | None, limit: int) -> RawPage:
+        """Return one page of a folder; `prefix` is the backend's."""
+        self.asked["list"] += 1
+        return await self.backend.list_page(prefix, marker=marker, limit=limit)
+
+    async def sizes(self, prefix: str, *, marker: str | None, limit: int) -> SizesPage:
+        """Return one page of the objects below a folder at any depth; `prefix` is the backend's."""
+        self.asked["list"] += 1
+        return await self.backend.sizes_below(prefix, marker=marker, limit=limit)
+
     async def first(self, below: str, length: int) -> tuple[bytes, Version] | None:
         """Return the first bytes of an object and its version, None where there is none."""
-        self.requests += 1
+        self.asked["get"] += 1
         try:
             data, version = await self.backend.first(self.key(below), length, self.tally)
         except NotFoundError:
@@ -62,7 +91,7 @@ class Objects:
 
     async def read_into(self, below: str, version: Version, start: int, out: memoryview) -> None:
         """Fill `out` with the bytes of that version from `start` on."""
-        self.requests += 1
+        self.asked["get"] += 1
         await self.backend.read_into(self.key(below), version, start, out, self.tally)
         self.bytes_read += len(out)
 
@@ -84,8 +113,8 @@ class Pinned:
             return data
         whole = memoryview(bytearray(span.size_bytes))
         whole[: len(data)] = data
-        missing = split([ByteRange(span.start + len(data), span.stop)], most_bytes=_RANGE_BYTES)
-        await together(self._fill(one, whole[one.start - span.start : one.stop - span.start]) for one in missing)
+        rest = missing(span, len(self._head))
+        await together(self._fill(one, whole[one.start - span.start : one.stop - span.start]) for one in rest)
         return whole
 
     async def _fill(self, span: ByteRange, out: memoryview) -> None:

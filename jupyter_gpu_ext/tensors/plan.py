@@ -24,8 +24,6 @@ _MIB = 1 << 20
 # Azure serves some 500 requests a second and blob, so that the size of a range bounds the rate; above 32 MiB the
 # allocator gives every buffer back to the system.
 LEAST_RANGE_BYTES, MOST_RANGE_BYTES = 8 * _MIB, 16 * _MIB
-# What is this long is asked for alone: on the cpu its bytes are received where they stay.
-_ALONE_BYTES = 2 * _MIB
 _RANGES = 64
 # Bytes read for nothing, as a share of those used, that fewer requests are worth.
 _WASTE = 0.04
@@ -231,13 +229,13 @@ def _touched(tensors: Mapping[str, Tensor]) -> dict[str, ByteRange]:
 
 
 def _ranges(places: list[ByteRange], usual_bytes: int) -> list[ByteRange]:
-    """Return what to ask for: long storages alone, no piece above 1.5 times the usual length; short ones merged."""
-    short = [one for one in places if one.size_bytes < _ALONE_BYTES]
-    ranges = list(_cut(_merge(short), short, usual_bytes))
+    """Return what to ask for, nothing above 1.5 times the usual length: storages merged where whole, or else cut."""
+    most_bytes = usual_bytes * 3 // 2
+    short = [one for one in places if one.size_bytes <= most_bytes]
+    ranges = list(_cut(_merge(short), short, most_bytes))
     for one in places:
-        if one.size_bytes >= _ALONE_BYTES:
-            pieces = max(1, round(one.size_bytes / usual_bytes))
-            ranges += split([one], most_bytes=-(-one.size_bytes // pieces))
+        if one.size_bytes > most_bytes:
+            ranges += split([one], most_bytes=-(-one.size_bytes // round(one.size_bytes / usual_bytes)))
     return sorted(ranges)
 
 

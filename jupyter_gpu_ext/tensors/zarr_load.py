@@ -21,8 +21,8 @@ from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.slab_load import Results, lay_out, read_results
 from jupyter_gpu_ext.tensors.torch_build import Builder
 from jupyter_gpu_ext.tensors.zarr_open import ZarrNode, find_zarr
-from jupyter_gpu_ext.tensors.zarr_store import check_memory, check_unchanged, plan_arrays
-from jupyter_gpu_ext.text import format_bytes, printable
+from jupyter_gpu_ext.tensors.zarr_store import check_memory, check_unchanged, documents_of, plan_arrays
+from jupyter_gpu_ext.text import format_bytes, format_count, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,17 +39,25 @@ def is_named_so(url: str) -> bool:
     return any(part.endswith(".zarr") for part in urls.parse(url).key.split("/"))
 
 
-async def find(url: str) -> ZarrNode | None:
+async def find(url: str, *, deep: bool = True) -> ZarrNode | None:
     """Return the Zarr array or group that a URL means; None where there is no Zarr metadata."""
-    return await find_zarr(url)
+    return await find_zarr(url, deep=deep)
 
 
 async def open_either(
-    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None, data: bool = True
-) -> Opened | ZarrNode:
+    url: str, *, keys: Sequence[str] = (), most_bytes: int = MOST_BYTES, cache: bool | None = None, data: bool = True,
+    deep: bool = True,
+) -> Opened | ZarrNode:  # fmt: skip
     """Open the Zarr store or the tensor file of a URL.
 
     An object costs what it costs without Zarr; what is no object, and what is called '….zarr', is looked at as a store.
+
+    Parameters
+    ----------
+    keys, most_bytes, cache, data
+        As for `open_tensors`.
+    deep
+        As for `find_zarr`.
 
     Raises
     ------
@@ -58,12 +66,12 @@ async def open_either(
     GpuExtError
         As `open_tensors`, when it is neither.
     """
-    node = await find(url) if is_named_so(url) else None
+    node = await find(url, deep=deep) if is_named_so(url) else None
     if node is None:
         try:
             return await open_tensors(url, keys=keys, most_bytes=most_bytes, cache=cache, data=data)
         except (NotFoundError, DeniedError, BadRequestError):
-            node = None if is_named_so(url) else await _found_or_none(url)
+            node = None if is_named_so(url) else await _found_or_none(url, deep=deep)
             if node is None:
                 raise
     if cache:
@@ -71,9 +79,9 @@ async def open_either(
     return node
 
 
-async def _found_or_none(url: str) -> ZarrNode | None:
+async def _found_or_none(url: str, *, deep: bool) -> ZarrNode | None:
     try:
-        return await find(url)
+        return await find(url, deep=deep)
     except (NotFoundError, DeniedError, BadRequestError):
         # What was said of the object says more.
         return None
@@ -173,9 +181,10 @@ def _what(plan: ZarrPlan, layout: Layout) -> str:
 
 def _notes(plan: ZarrPlan, layout: Layout) -> tuple[str, ...]:
     """Say what the numbers of dates count, and when the chunks were larger than the buffers."""
-    notes = [f"{printable(name)} counts {unit}" for name, one in plan.arrays.items() if (unit := counted(one))]
-    if len(notes) > 3:
-        notes[3:] = [f"{len(notes) - 3} more have dates"]
+    notes = [f"{format_count(len(documents_of(plan)), 'document')} of metadata unchanged at the end"]
+    notes += [f"{printable(name)} counts {unit}" for name, one in plan.arrays.items() if (unit := counted(one))]
+    if len(notes) > 4:
+        notes[4:] = [f"{len(notes) - 4} more have dates"]
     planned = ring_bytes(os.environ, on_device=any(layout.through))
     if layout.host_bytes > planned:
         notes.append(f"up to {format_bytes(layout.host_bytes)} of host memory, as its chunks are large")

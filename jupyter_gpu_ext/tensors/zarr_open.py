@@ -40,6 +40,8 @@ class ZarrNode:
         Where chunks are read from; counts requests and bytes.
     documents : mapping of str to Version
         The metadata that was read, by key below the root.
+    unread : frozenset of str
+        The groups that were not looked into.
     coordinates : dict of str to Coordinate
         Those that selections asked for, by path.
     """
@@ -51,6 +53,7 @@ class ZarrNode:
     consolidated: bool
     objects: Objects
     documents: Mapping[str, Version]
+    unread: frozenset[str] = frozenset()
     coordinates: dict[str, Coordinate] = field(default_factory=dict)
 
     @property
@@ -64,6 +67,11 @@ class ZarrNode:
         if isinstance(self.root, ZarrArray):
             return {self.url.rstrip("/").rpartition("/")[2] or "value": self.root}
         return dict(self.root.arrays)
+
+    @property
+    def groups(self) -> Mapping[str, Mapping[str, Any]]:
+        """The groups below and their attributes, by path, in order."""
+        return {} if isinstance(self.root, ZarrArray) else dict(sorted(self.root.groups.items()))
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -103,13 +111,19 @@ async def open_zarr(url: str) -> ZarrNode:
     return node
 
 
-async def find_zarr(url: str) -> ZarrNode | None:
-    """Do what `open_zarr` does; None where there is no Zarr metadata: two requests at once, then three."""
-    return await _Opening(url).node()
+async def find_zarr(url: str, *, deep: bool = True) -> ZarrNode | None:
+    """Do what `open_zarr` does; None where there is no Zarr metadata: two requests at once, then three.
+
+    Parameters
+    ----------
+    deep : bool
+        False looks into no group below the first, unless one document describes all.
+    """
+    return await _Opening(url, deep=deep).node()
 
 
 class _Opening:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, deep: bool) -> None:
         parsed = urls.parse(url)
         backend, key = resolve(parsed)
         self._url = str(parsed)
@@ -118,6 +132,8 @@ class _Opening:
         self._key = key.rstrip("/")
         self._versions: dict[str, Version] = {}
         self._bytes = 0
+        self._deep = deep
+        self._unread: frozenset[str] = frozenset()
         self._denied: DeniedError | None = None
 
     async def node(self) -> ZarrNode | None:
@@ -137,8 +153,9 @@ class _Opening:
     def _node(self, root: ZarrArray | ZarrGroup, version: Literal[2, 3], *, consolidated: bool) -> ZarrNode:
         whole = isinstance(root, ZarrArray)
         return ZarrNode(
-            self._url, self._shown, root, version, consolidated and not whole, self._objects, self._versions
-        )
+            self._url, self._shown, root, version, consolidated and not whole, self._objects, self._versions,
+            unread=self._unread,
+        )  # fmt: skip
 
     async def _documents(self, path: str, *names: str) -> dict[str, dict[str, Any]]:
         """Return those documents of a node that exist."""
@@ -217,6 +234,9 @@ class _Opening:
 
             await together([one(path) for path in below])
             groups.sort()
+            if not self._deep:
+                self._unread = frozenset(groups)
+                return
         raise TensorFormatError(f"{self._shown} has groups in groups without end.", hint=zarr.DAMAGED)
 
     async def _children(self, path: str, below: list[str]) -> None:
@@ -225,8 +245,7 @@ class _Opening:
         marker, seen = None, set[str | None]()
         while marker not in seen:
             seen.add(marker)
-            self._objects.requests += 1
-            page = await self._objects.backend.list_page(prefix, marker=marker, limit=_PAGE)
+            page = await self._objects.page(prefix, marker=marker, limit=_PAGE)
             below += [
                 f"{path}/{row.name.rstrip('/')}".lstrip("/")
                 for row in page.entries

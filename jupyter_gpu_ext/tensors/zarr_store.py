@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_gpu_ext.errors import BadRequestError, NotFoundError, ObjectChangedError, TensorFormatError, TooLargeError
+from jupyter_gpu_ext.errors import BadRequestError, ObjectChangedError, TensorFormatError, TooLargeError
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.tensors.array_plan import ArrayPlan, check_readable, plan_array
 from jupyter_gpu_ext.tensors.arrays import read_array
@@ -99,6 +99,19 @@ def _check_labels(selection: Selection, chosen: Mapping[str, ZarrArray], node: Z
             )
 
 
+async def plan_axes(node: ZarrNode, name: str, array: ZarrArray, select: str) -> tuple[Axis, ...]:
+    """Return what a selection chooses of one array; asks storage for the coordinates that a label needs.
+
+    Raises
+    ------
+    BadRequestError
+        When it does not fit.
+    """
+    selection = parse_selection(select)
+    _check_labels(selection, {name: array}, node)
+    return await _axes(node, name, array, selection)
+
+
 async def _axes(node: ZarrNode, name: str, array: ZarrArray, selection: Selection) -> tuple[Axis, ...]:
     if selection.labels is None:
         return by_index(selection.items, array.shape, printable(name))
@@ -183,24 +196,34 @@ async def check_unchanged(plan: ZarrPlan) -> None:
     ObjectChangedError
         When one of them is another one now.
     """
-    node = plan.node
-    if node.consolidated or isinstance(node.root, ZarrArray):
-        keys = list(node.documents)
-    else:
-        below = {f"{one.array.path}/{name}" for one in plan.arrays.values() for name in ("zarr.json", ".zarray")}
-        keys = [key for key in node.documents if key in below]
+    await check_documents(plan.node, documents_of(plan))
+
+
+async def check_documents(node: ZarrNode, keys: Sequence[str]) -> None:
+    """Compare the ETags of documents with those of the beginning.
+
+    Raises
+    ------
+    ObjectChangedError
+        When one of them is another one now.
+    """
 
     async def check(key: str) -> None:
-        node.objects.requests += 1
         before = node.documents[key].etag
-        try:
-            now = (await node.objects.backend.head(node.objects.key(key))).etag
-        except NotFoundError:
-            now = None
-        if now != before:
+        found = await node.objects.head(key)
+        if (now := found and found.etag) != before:
             raise ObjectChangedError(
                 f"{node.shown} was written to while it was read: {printable(key)} was {before}, is {now or 'gone'}.",
                 hint="Run it again.",
             )
 
     await together([check(key) for key in keys])
+
+
+def documents_of(plan: ZarrPlan) -> list[str]:
+    """Return the keys of the documents that described what is read; `check_unchanged` asks for each once more."""
+    node = plan.node
+    if node.consolidated or isinstance(node.root, ZarrArray):
+        return list(node.documents)
+    below = {f"{one.array.path}/{name}" for one in plan.arrays.values() for name in ("zarr.json", ".zarray")}
+    return [key for key in node.documents if key in below]

@@ -10,8 +10,16 @@ import type {
 } from './gpu/contract';
 import type { Query } from './request';
 import { json, request, urlOf } from './request';
+import type {
+  ArrayPart,
+  ChunkMap,
+  Part,
+  Plan,
+  TensorFile
+} from './tensors/inside/contract';
 
 export type * from './gpu/contract';
+export type * from './tensors/inside/contract';
 
 // These mirror server/openapi.yaml, name by name.
 
@@ -96,35 +104,6 @@ export interface Page {
   readonly prefix: string;
   readonly entries: readonly Entry[];
   readonly next_token: string | null;
-}
-
-export interface Tensor {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly size_bytes: number;
-}
-
-export interface TensorFile {
-  readonly url: string;
-  readonly kind:
-    | 'torch'
-    | 'safetensors'
-    | 'npy'
-    | 'npz'
-    | 'torch-legacy'
-    | 'torch-distributed'
-    | 'zarr';
-  readonly size_bytes: number;
-  readonly tensor_count: number;
-  readonly tensor_bytes: number;
-  /** The first 5000. */
-  readonly tensors: readonly Tensor[];
-  readonly metadata: Readonly<Record<string, string>>;
-  /** How it was read, a sentence each. */
-  readonly notes: readonly string[];
-  readonly requests: number;
-  readonly bytes_read: number;
 }
 
 /** What is seen of a file that holds no tensors; never more than a part. */
@@ -312,8 +291,27 @@ export class Api {
     return request(this._settings, 'tensors/preview', { connection, key });
   }
 
-  tensorInfo(connection: string, key: string): Promise<TensorFile> {
-    return request(this._settings, 'tensors/info', { connection, key });
+  tensorInfo(
+    connection: string,
+    key: string,
+    signal?: AbortSignal,
+    options: { readonly deep?: boolean } = {}
+  ): Promise<TensorFile> {
+    const query = { connection, key, ...options };
+    return request(this._settings, 'tensors/info', query, { signal });
+  }
+
+  /** What a load of a part would request and hold. */
+  tensorPlan(part: Part, signal: AbortSignal): Promise<Plan> {
+    const { connection, key, keys, select = '', raw = false } = part;
+    const query = { connection, key, keys, select, raw };
+    return request(this._settings, 'tensors/plan', query, { signal });
+  }
+
+  /** Which chunks of an array are stored, and which a part touches. */
+  tensorChunks(part: ArrayPart, signal: AbortSignal): Promise<ChunkMap> {
+    const query: Query = { ...part };
+    return request(this._settings, 'tensors/chunks', query, { signal });
   }
 
   private _send<T>(path: string, method: string, body: object): Promise<T> {

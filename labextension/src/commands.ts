@@ -9,6 +9,7 @@ export const CommandIDs = {
   copyUrl: 'jupyter-gpu-ext:copy-url',
   refreshStorage: 'jupyter-gpu-ext:refresh-storage',
   lookInside: 'jupyter-gpu-ext:look-inside',
+  openInside: 'jupyter-gpu-ext:tensors-inside',
   insertPandas: 'jupyter-gpu-ext:insert-pandas',
   insertXarray: 'jupyter-gpu-ext:insert-xarray',
   download: 'jupyter-gpu-ext:download',
@@ -24,7 +25,9 @@ export const CommandIDs = {
   refreshHere: 'jupyter-gpu-ext:refresh-here',
   renew: 'jupyter-gpu-ext:paste-new-link',
   disconnect: 'jupyter-gpu-ext:disconnect',
-  goTo: 'jupyter-gpu-ext:go-to'
+  goTo: 'jupyter-gpu-ext:go-to',
+  view: 'jupyter-gpu-ext:view',
+  viewTensors: 'jupyter-gpu-ext:tensors-view'
 } as const;
 
 /** For commands that take no arguments. */

@@ -2,12 +2,16 @@ import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
+import { insidePlugin } from './tensors/inside/plugin';
 import { progressPlugin } from './tensors/plugin';
+import { viewerPlugin } from './tensors/viewer/plugin';
 
 const plugins: JupyterFrontEndPlugin<unknown>[] = [
   gpuPlugin,
   storagePlugin,
-  progressPlugin
+  insidePlugin,
+  progressPlugin,
+  viewerPlugin
 ];
 
 export default plugins;

@@ -9,7 +9,9 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
-    readonly hint: string
+    readonly hint: string,
+    /** What else the refusal says. */
+    readonly details: Readonly<Record<string, unknown>> = {}
   ) {
     super(message);
   }
@@ -22,7 +24,10 @@ export function asApiError(error: unknown): ApiError {
     : new ApiError(0, '', String(error), '');
 }
 
-export type Query = Readonly<Record<string, string | number>>;
+/** What is asked by; a list is sent as one argument an entry. */
+export type Query = Readonly<
+  Record<string, string | number | boolean | readonly string[]>
+>;
 
 /**
  * Ask the server extension.
@@ -36,15 +41,26 @@ export async function request<T>(
   query: Query = {},
   init: RequestInit = {}
 ): Promise<T> {
-  const response = await send(urlOf(settings, path, query), init, settings);
+  const response = await open(settings, path, query, init);
   const body = parse(await response.text());
-  if (!response.ok) {
-    throw refusal(response, body);
-  }
   if (body === undefined) {
     throw new ApiError(response.status, '', '', '');
   }
   return body as T;
+}
+
+/** Ask for what is no JSON; a refusal is thrown like any other. */
+export async function open(
+  settings: ServerConnection.ISettings,
+  path: string,
+  query: Query,
+  init: RequestInit
+): Promise<Response> {
+  const response = await send(urlOf(settings, path, query), init, settings);
+  if (!response.ok) {
+    throw refusal(response, parse(await response.text()));
+  }
+  return response;
 }
 
 /** An endpoint's address, below the server's base URL. */
@@ -53,10 +69,11 @@ export function urlOf(
   path: string,
   query: Query
 ): string {
-  return (
-    URLExt.join(settings.baseUrl, ROOT, path) +
-    URLExt.objectToQueryString(textual(query))
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    [value].flat().map(one => `${name}=${encodeURIComponent(one)}`)
   );
+  const asked = pairs.length > 0 ? `?${pairs.join('&')}` : '';
+  return URLExt.join(settings.baseUrl, ROOT, path) + asked;
 }
 
 /** A request that carries JSON. */
@@ -77,12 +94,6 @@ async function send(
   }
 }
 
-function textual(query: Query): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(query).map(([key, value]) => [key, String(value)])
-  );
-}
-
 function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -98,7 +109,8 @@ function refusal(response: Response, body: unknown): ApiError {
     response.status,
     text(fields.code),
     text(fields.message),
-    text(fields.hint)
+    text(fields.hint),
+    fields
   );
 }
 

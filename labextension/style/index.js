@@ -6,3 +6,5 @@ import './connect.css';
 import './transfers.css';
 import './dashboard.css';
 import './doctor.css';
+import './inside.css';
+import './viewer.css';

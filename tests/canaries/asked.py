@@ -117,6 +117,12 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/tensors/preview", "get"): _each("/tensors/preview"),
     ("/tensors/info", "get"): _each("/tensors/info"),
     ("/tensors/plan", "get"): _each("/tensors/plan"),
+    ("/tensors/entity", "get"): _each("/tensors/entity"),
+    ("/tensors/attributes", "get"): _each("/tensors/attributes"),
+    ("/tensors/value", "get"): lambda ask: [
+        ask("/tensors/value", "get", connection=ask.name, key=key, path="/w") for key in KEYS
+    ],
+    ("/tensors/chunks", "get"): _each("/tensors/chunks"),
 }  # fmt: skip
 
 
@@ -172,6 +178,11 @@ def _filled(name: str) -> Iterator[object]:
     yield jg.load_into(torch.nn.Linear(3, 4), f"{name}://{FILE}", strict=False)
 
 
+def _viewed(name: str) -> Iterator[object]:
+    viewer = jg.view(f"{name}://{FILE}", path="w", select="0")
+    yield from (viewer, viewer.to_json(), viewer._repr_mimebundle_())
+
+
 def _measured(name: str) -> Iterator[object]:
     with jg.measure() as took:
         yield from _load(name)
@@ -204,6 +215,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
     "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
     "save": _saved,
+    "view": _viewed,
 }
 
 # What a verb's words may be, by the name that its table gives them; a function of the connection.

@@ -18,6 +18,7 @@ from jupyter_gpu_ext.errors import UsageError
         ("blob ls weights://a --limit 5", 'print(jg.ls("weights://a", limit=5))'),
         ("blob ls --limit={n}", "print(jg.ls(limit=n))"),
         ("blob info weights://x.pt", 'print(jg.info("weights://x.pt"))'),
+        ("blob view a://x -p w -s 0", 'print(jg.view("a://x", path="w", select="0"))'),
         ("blob plan a://x -k '!a.*' --keys b", 'print(jg.plan("a://x", keys=["!a.*", "b"]))'),
         ("blob cp a://x ~/y", 'print(jg.cp("a://x", "~/y"))'),
         ("blob cp -r {src} b:// --overwrite", 'print(jg.cp(src, "b://", recursive=True, overwrite=True))'),

@@ -168,6 +168,7 @@ class on_range:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int, act: Callable[[], object]) -> None:
         from jupyter_gpu_ext.storage.reader import Reader
+        from jupyter_gpu_ext.tensors import plan
 
         inner, count = Reader.read_into, 0
 
@@ -184,7 +185,12 @@ class on_range:
                 if count > after:
                     await asyncio.sleep(20)
 
-        self._patch = lambda: monkeypatch.setattr(Reader, "read_into", read_into)
+        def patch() -> None:
+            monkeypatch.setattr(Reader, "read_into", read_into)
+            # So that these files have enough of them.
+            monkeypatch.setattr(plan, "LEAST_RANGE_BYTES", 2 << 20)
+
+        self._patch = patch
         self._undo = monkeypatch.undo
 
     def __enter__(self) -> None:

@@ -12,7 +12,7 @@ from jupyter_gpu_ext.storage import connections
 from jupyter_gpu_ext.storage.backends import backend
 from jupyter_gpu_ext.storage.listing import list_page
 from jupyter_gpu_ext.storage.loop import LOOP
-from jupyter_gpu_ext.storage.models import Version
+from jupyter_gpu_ext.storage.models import Deep, Version
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.listing import Page
@@ -135,6 +135,19 @@ class StorageBackendSuite:
         found = {entry.key: (entry.kind, entry.name, entry.size_bytes) for entry in self.page(store).entries}
         assert found == {"a/": ("folder", "a", None), "b.bin": ("object", "b.bin", 1), "c/": ("folder", "c", None)}
         assert {entry.key for entry in self.page(store, "a/").entries} == {"a/deeper/", "a/one"}
+
+    def test_sizes_at_any_depth(self, store: Store, opened: Backend) -> None:
+        if not isinstance(opened, Deep):
+            pytest.skip("lists a folder at a time")
+        sizes = {"run/a": 1, "run/b/c d": 2, "run/b/e/f": 3, "run2/g": 4}
+        for key, size in sizes.items():
+            store.put(key, bytes(size))
+        below = {key: size for key, size in sizes.items() if key.startswith("run/")}
+        page = LOOP.run(opened.sizes_below("run/", marker=None, limit=100))
+        assert (dict(page.sizes), page.marker) == (below, None)
+        first = LOOP.run(opened.sizes_below("run/", marker=None, limit=2))
+        assert (len(first.sizes), first.marker is None) == (2, False)
+        assert first.sizes.items() <= below.items()
 
     def test_folder_is_not_its_longer_neighbour(self, store: Store) -> None:
         store.put("a/x", b"x")

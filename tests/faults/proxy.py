@@ -1,8 +1,8 @@
 """A web proxy in front of an emulator that breaks what it passes on, in a way that can be replayed.
 
 Faults are picked by rules (this fault, for requests like these, so often) or drawn with a seed; `log` holds
-what was done to which request. The emulator signs paths and headers, not the host, so a client only needs
-the proxy's port.
+what was done to which request, `passed` the request, the answer and its bytes where it came from behind. The
+emulator signs paths and headers, not the host, so a client only needs the proxy's port.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class FaultProxy:
     front: ssl.SSLContext | None = None
     back: ssl.SSLContext | None = None
     log: list[tuple[str, str]] = field(default_factory=list)
+    passed: list[tuple[str, str, int]] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     client_gone: threading.Event = field(default_factory=threading.Event)
     port: int = 0
@@ -125,6 +126,7 @@ class FaultProxy:
         answer = await _read(reader, bodiless=request.line.startswith("HEAD"))
         writer.close()
         assert answer is not None
+        self.passed.append((request.line, answer.line, len(answer.body)))
         answer.headers = [pair for pair in answer.headers if pair[0].lower() not in ("connection", "keep-alive")]
         return answer
 

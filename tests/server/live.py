@@ -54,7 +54,7 @@ class Server:
     def extension(self) -> Any:
         return self.app.extension_manager.extension_points["jupyter_gpu_ext"].app
 
-    def get(self, path: str, **arguments: Any) -> Reply:
+    def get(self, path: str, /, **arguments: Any) -> Reply:
         """GET a path of the API; an argument is text, bytes, or a list of them."""
         return self.request("GET", API + path, query(**arguments))
 

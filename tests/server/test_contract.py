@@ -11,6 +11,7 @@ from tests.conftest import azure_fields, write_connections
 from tests.server.check_auth import verbs
 from tests.server.contract import PATHS, SPEC, check, routes
 from tests.server.live import Reply
+from tests.tensors.hdf5_files import climate, written
 from tests.tensors.zarr_stores import upload
 
 MODEL = safetensors.numpy.save(
@@ -107,9 +108,41 @@ def test_zarr_of_each_kind_of_storage(server, store, tmp_path):
         select = {"select": "0:4, :", "raw": "true", "keys": ["t2m"]}
         plan = check("/tensors/plan", server.get("/tensors/plan", connection=store.name, key=key, **select))
         assert (plan["object_count"], plan["bytes_used"], plan["tensors"][0]["shape"]) == (1, 320, [4, 20])
+        assert (plan["exact"], plan["missing_count"], plan["price"], plan["advice"]) == (True, 0, None, [])
+        path = "" if key.endswith("t2m") else "t2m"
+        chunks = check("/tensors/chunks", server.get("/tensors/chunks", connection=store.name, key=key, path=path))
+        assert (chunks["grid"], chunks["cell_shape"], chunks["stored_count"]) == ([2, 1], [20, 20], 2)
+    for wrong in ({"path": "none"}, {"path": "t2m", "select": "99"}, {}):
+        reply = server.get("/tensors/chunks", connection=store.name, key="deep/g.zarr", **wrong)
+        assert check("/tensors/chunks", reply)["code"] == "bad_request"
     reply = server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", select="0:", keys=["none"])
     assert check("/tensors/plan", reply)["code"] == "bad_request"
     assert server.get("/tensors/plan", connection=store.name, key="deep/g.zarr", raw="maybe").status == 400
+
+
+def test_hdf5_of_each_kind_of_storage(server, store):
+    store.put("deep/x.h5", written(climate))
+    info = check("/tensors/info", server.get("/tensors/info", connection=store.name, key="deep/x.h5"))
+    assert (info["kind"], info["tensor_count"], len(info["groups"]), len(info["links"])) == ("hdf5", 12, 2, 2)
+    plan = check("/tensors/plan", server.get("/tensors/plan", connection=store.name, key="deep/x.h5"))
+    assert plan["code"] == "unsupported_format"
+    store.put("bad.h5", written(climate)[:5000])
+    reply = server.get("/tensors/info", connection=store.name, key="bad.h5")
+    assert (reply.status, check("/tensors/info", reply)["code"]) == (422, "unsupported_format")
+
+
+def test_a_tree_without_consolidated_metadata_comes_a_group_at_a_time(server, store, tmp_path):
+    zarr.open_group(tmp_path / "g", mode="w").create_array("a/b/x", shape=(2,), dtype="f4")
+    upload(tmp_path / "g", store, "g.zarr")
+    for key, deep, groups in (
+        ("g.zarr", "false", ["a"]),
+        ("g.zarr/a", "false", ["b"]),
+        ("g.zarr", "true", ["a", "a/b"]),
+    ):
+        reply = server.get("/tensors/info", connection=store.name, key=key, deep=deep)
+        info = check("/tensors/info", reply)
+        assert [(one["name"], one["unread"]) for one in info["groups"]] == [(one, deep == "false") for one in groups]
+    assert server.get("/tensors/info", connection=store.name, key="g.zarr", deep="maybe").status == 400
 
 
 def test_pages_follow_each_other(server, store):

@@ -200,7 +200,8 @@ def test_large_file_in_several_ranges(store: Store) -> None:
     value, receipt = load_named(f"{store.name}://big.safetensors", device="cpu")
     assert_same(dict(sorted(value.items())), state)
     assert receipt.size_bytes == sum(one.nbytes for one in state.values())
-    assert receipt.requests == 1 + 4
+    # "a" in two, "b" with "c".
+    assert receipt.requests == 1 + 3
     assert receipt.bytes_read <= receipt.size_bytes * 1.04 + 64 * 1024
     assert (receipt.tensor_count, receipt.device) == (3, "cpu")
 

@@ -120,8 +120,8 @@ def test_length_of_requests(size: int, count: int) -> None:
     assert all(one.is_whole for one in plan.fetches)
 
 
-def test_long_storages_are_asked_for_alone() -> None:
-    sizes = [9 << 20, 4000, 4000, 9 << 20, 4000, 3 << 20]
+def test_storages_are_asked_for_together_as_long_as_each_stays_whole() -> None:
+    sizes = [9 << 20, 4000, 4000, 9 << 20, 4000, 3 << 20, 20 << 20, 4000]
     starts = [sum(sizes[:at]) for at in range(len(sizes))]
     storages = {
         str(at): Stored(start, start + size) for at, (start, size) in enumerate(zip(starts, sizes, strict=True))
@@ -139,7 +139,7 @@ def test_long_storages_are_asked_for_alone() -> None:
         tree=None,
     )
     found = [[part.storage for part in one.parts] for one in make_plan(file).fetches]
-    assert found == [["0"], ["1", "2"], ["3"], ["4"], ["5"]]
+    assert found == [["0", "1", "2"], ["3", "4"], ["5"], ["6"], ["6"], ["7"]]
 
 
 @given(st.lists(NAMES, unique=True, min_size=1, max_size=12), GLOBS)

@@ -26,7 +26,7 @@ from jupyter_gpu_ext.errors import (
 )
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
-from jupyter_gpu_ext.tensors import slabs
+from jupyter_gpu_ext.tensors import forecast, slabs
 from jupyter_gpu_ext.tensors.copies import HostCopies
 from jupyter_gpu_ext.tensors.loader import load_named
 from jupyter_gpu_ext.tensors.slab_load import Results, lay_out, read_results
@@ -296,7 +296,7 @@ def test_info(disk: Path) -> None:
     assert found.to_json()["metadata"] == {"title": "a sample", "levels": "[1, 2]"}
 
 
-def test_plan_is_what_a_load_does(disk: Path) -> None:
+def test_plan_is_what_a_load_does(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((400, 100, 50), np.float32)
     zarr.create_array(disk / "p.zarr", shape=values.shape, chunks=(4, 100, 50), dtype="f4")[...] = values
     cost = jg.plan("disk://p.zarr", select="10:390").to_json()
@@ -305,9 +305,17 @@ def test_plan_is_what_a_load_does(disk: Path) -> None:
     _, receipt = load_named("disk://p.zarr", device="cpu", select="10:390")
     metadata = node.objects.bytes_read
     assert cost["object_count"] == cost["requests"] == 96
-    assert cost["sampled_count"] == 16
-    assert math.isclose(cost["bytes_read"], receipt.bytes_read - metadata, rel_tol=0.02)
+    # More than are asked one by one: one listing tells all sizes.
+    assert (cost["sampled_count"], cost["exact"]) == (96, True)
+    assert cost["metadata_bytes"] == metadata
+    assert cost["bytes_read"] == receipt.bytes_read - metadata
+    assert sum(cost["requests_by_class"].values()) == receipt.requests
     assert cost["bytes_used"] == cost["bytes_on_device"] == receipt.size_bytes == 380 * 100 * 50 * 4
+    monkeypatch.setattr(forecast, "_MOST_LISTED", 50)
+    about = jg.plan("disk://p.zarr", select="10:390").to_json()
+    assert (about["requests"], about["sampled_count"], about["exact"]) == (96, 16, False)
+    assert about["missing_count"] is None
+    assert math.isclose(about["bytes_read"], cost["bytes_read"], rel_tol=0.02)
     assert "reads ≈ " in str(jg.plan("disk://p.zarr"))
 
 

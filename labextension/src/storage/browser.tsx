@@ -86,6 +86,7 @@ function Strip(props: IBrowserProps): React.JSX.Element | null {
       isTable={callFor('pandas', entry.key) !== null}
       onPin={() => run(CommandIDs.pin)}
       onInsert={() => run(CommandIDs.insertLoad)}
+      onOpen={() => run(CommandIDs.lookInside)}
       onInsertTable={() => run(CommandIDs.insertPandas)}
       onDownload={() => run(CommandIDs.download)}
       onCopy={() => run(CommandIDs.copyUrl)}

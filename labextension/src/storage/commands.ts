@@ -6,7 +6,7 @@ import type { IStorageContext } from './context';
 import { pickFiles } from './drop';
 import { copyTo, disconnect, newFolder, removeObject, rename } from './edit';
 import { insertLoad, insertReader, pathOf, urlOf } from './insertrow';
-import { mayHoldTensors } from './look';
+import { mayHoldArrays, mayHoldTensors } from './look';
 import { STORAGE_PANEL_ID } from './context';
 import { isPinned, togglePin, withRecent } from './paths';
 import { showProperties } from './properties';
@@ -90,13 +90,33 @@ function addInsertCommands(context: IStorageContext): void {
 }
 
 function addFileCommands(context: IStorageContext): void {
-  const { model, memory, trans } = context;
+  const { app, model, memory, trans } = context;
   const kinds = ['object'] as const;
   addRowCommand(context, {
     id: CommandIDs.lookInside,
     label: trans.__("What's inside"),
-    kinds: ['object', 'shards'],
-    run: row => (row.kind === 'shards' ? model.toggle(row) : model.select(row))
+    kinds: ['object', 'shards', 'folder'],
+    isEnabled: row => mayHoldTensors(pathOf(row)?.key ?? ''),
+    run: row => {
+      const path = pathOf(row);
+      if (path) {
+        memory.update(paths => withRecent(paths, path));
+        void context.app.commands.execute(CommandIDs.openInside, { ...path });
+      }
+    }
+  });
+  addRowCommand(context, {
+    id: CommandIDs.view,
+    label: trans.__('View'),
+    kinds: ['object', 'folder'],
+    isOffered: row => mayHoldArrays(row.entry.key),
+    run: row => {
+      const path = pathOf(row);
+      if (path) {
+        memory.update(paths => withRecent(paths, path));
+        void app.commands.execute(CommandIDs.viewTensors, { ...path });
+      }
+    }
   });
   addRowCommand(context, {
     id: CommandIDs.download,

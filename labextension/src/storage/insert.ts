@@ -25,12 +25,12 @@ export function fitsOnLine(url: string): boolean {
   return !LINE_BREAKS.test(url);
 }
 
-/** Write a URL as one token of a magic line. */
+/** Write a URL, or another value, as one token of a magic line. */
 export function quote(url: string): string {
   const literal = url
     .replace(/[{}]/g, '$&$&')
     .replace(/\$(?=[A-Za-z_])/g, '$$$$');
-  return /[\s"'\\]|^-|;$/u.test(literal)
+  return /^$|[\s"'\\]|^[-#]|;$/u.test(literal)
     ? `"${literal.replace(/[\\"]/g, '\\$&')}"`
     : literal;
 }

@@ -23,6 +23,8 @@ interface IStripProps {
   readonly isTable: boolean;
   readonly onPin: () => void;
   readonly onInsert: () => void;
+  /** Open the table of all tensors. */
+  readonly onOpen: () => void;
   readonly onInsertTable: () => void;
   readonly onDownload: () => void;
   readonly onCopy: () => void;
@@ -170,6 +172,11 @@ function Ready(props: IStripProps & { info: TensorFile }): React.JSX.Element {
           label={trans.__('Insert load')}
           title={trans.__('Put %load_blob for this file into the notebook')}
           onClick={props.onInsert}
+        />
+        <Button
+          label={trans.__('Open table')}
+          title={trans.__('All tensors: sort, filter, select, plan')}
+          onClick={props.onOpen}
         />
         <Button label={trans.__('Copy name-URL')} onClick={props.onCopy} />
       </div>

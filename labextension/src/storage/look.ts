@@ -25,6 +25,13 @@ export function mayHoldTensors(name: string): boolean {
   return !NO_TENSORS.test(name);
 }
 
+const ARRAYS = /\.(zarr|npy|npz|safetensors|pt|pth|bin|ckpt)\/?$/i;
+
+/** Whether a file or a folder may hold arrays to view, by its name alone. */
+export function mayHoldArrays(key: string): boolean {
+  return ARRAYS.test(key);
+}
+
 /** Ask what a file holds; whatever fails is said in `problem`. */
 export async function look(api: LookApi, row: ObjectRow): Promise<Inside> {
   if (!mayHoldTensors(row.entry.name)) {

@@ -6,6 +6,7 @@ import {
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
+import { MiddleCut } from '../components/middlecut';
 import { Button } from '../components/notice';
 import { Words, wordsFor } from '../components/words';
 import { formatBytes, formatDay, printable } from '../format';
@@ -213,23 +214,6 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
   );
 }
 
-/** Checkpoints differ in their last letters: a long name is cut before them. */
-function MiddleCut({ text }: { text: string }): React.JSX.Element {
-  const letters = [...text];
-  const at = letters.length - TAIL_LETTERS;
-  return at < TAIL_LETTERS ? (
-    <>{text}</>
-  ) : (
-    <>
-      <span className="jp-gpuext-Hidden">{text}</span>
-      <span className="jp-gpuext-Cut" aria-hidden={true}>
-        <span>{letters.slice(0, at).join('')}</span>
-        <span>{letters.slice(at).join('')}</span>
-      </span>
-    </>
-  );
-}
-
 function NoteCells(props: IRowProps<NoteRow>): React.JSX.Element {
   const { row, trans, onNext } = props;
   switch (row.kind) {
@@ -303,9 +287,6 @@ function ProblemCells(
     </span>
   );
 }
-
-/** '-0001200.pt', or the whole of '.safetensors' and something before it. */
-const TAIL_LETTERS = 16;
 
 /** A hint by name alone; what is inside is asked when the file is selected. */
 const LOOKS_LIKE_TENSORS = /\.(safetensors|pth?|ckpt|bin)$/i;

@@ -1,0 +1,116 @@
+// The cells that read what is seen. Pure.
+
+import {
+  LOAD_EXT_LINE,
+  hasLoadExt,
+  nameUrl,
+  quote,
+  variableName
+} from '../../storage/insert';
+import { pythonLiteral } from '../../storage/readcode';
+import type { DatasetEntity } from './contract';
+import type { ArrayView } from './view';
+import type { Slice } from './window';
+import { indexTerms } from './window';
+
+export interface Seen {
+  readonly connection: string;
+  readonly key: string;
+  readonly view: ArrayView;
+  readonly slice: Slice;
+  readonly flips: readonly boolean[];
+  /** The array is the file or the store itself. */
+  readonly isAlone: boolean;
+}
+
+/** Whether an array lies in a Zarr store: only there are parts loaded alone. */
+export function isZarr({ entity }: ArrayView, key: string): boolean {
+  return entity.chunks !== null && !/\.(h5|hdf5|nc|nc4|he5)$/i.test(key);
+}
+
+/** A `%load_blob` of the slice; of files without parts, and then the slice. */
+export function loadCode(seen: Seen, above: readonly string[]): string {
+  const { connection, key, view, isAlone } = seen;
+  const terms = termsOf(seen);
+  const isPart = terms.some(term => term !== ':');
+  const lines = hasLoadExt(above) ? [] : [LOAD_EXT_LINE];
+  const name = variableName(isAlone ? key : view.entity.name);
+  const url = quote(
+    nameUrl(connection, isZarr(view, key) ? storeKey(seen) : key)
+  );
+  if (isZarr(view, key)) {
+    const select = isPart ? ` --select "${terms.join(', ')}"` : '';
+    return [...lines, `%load_blob ${url}${select} -o ${name}`].join('\n');
+  }
+  const index = isPart ? `[${terms.join(', ')}]` : '';
+  if (isAlone) {
+    const load = `%load_blob ${url} -o ${name}`;
+    const part = isPart ? [`${name} = ${name}${index}`] : [];
+    return [...lines, load, ...part].join('\n');
+  }
+  const file = variableName(key);
+  const glob = quote(globOf(view.entity.name));
+  const own = name === file ? `${name}_` : name;
+  return [
+    ...lines,
+    `%load_blob ${url} --keys ${glob} -o ${file}`,
+    `${own} = ${file}[${pythonLiteral(view.entity.name)}]${index}`
+  ].join('\n');
+}
+
+/** The slice by xarray; null where it knows no names for the axes. */
+export function xarrayCode(
+  seen: Seen,
+  above: readonly string[]
+): string | null {
+  const { connection, key, view, isAlone } = seen;
+  const { entity } = view;
+  const names = namesOf(entity);
+  if (!names || isAlone || !isZarr(view, key)) {
+    return null;
+  }
+  const url = pythonLiteral(nameUrl(connection, key));
+  const group = entity.path.slice(1, -entity.name.length).replace(/\/$/, '');
+  const within = group === '' ? '' : `, group=${pythonLiteral(group)}`;
+  const picks = termsOf(seen).flatMap((term, axis) =>
+    term === ':' ? [] : [`${names[axis]}=${pickOf(term)}`]
+  );
+  const isel = picks.length === 0 ? '' : `.isel(${picks.join(', ')})`;
+  const name = variableName(entity.name);
+  return [
+    ...(hasLoadExt(above) ? [] : [LOAD_EXT_LINE]),
+    'import xarray as xr',
+    '',
+    `${name} = xr.open_zarr(${url}${within})[${pythonLiteral(entity.name)}]${isel}`
+  ].join('\n');
+}
+
+function termsOf({ view, slice, flips }: Seen): readonly string[] {
+  return indexTerms(view.window, slice, flips, view.entity.shape);
+}
+
+function storeKey({ key, view, isAlone }: Seen): string {
+  return isAlone ? key : key.replace(/\/$/, '') + view.entity.path;
+}
+
+/** A glob that means this name alone. */
+function globOf(name: string): string {
+  return name.replace(/[[*?]/g, '[$&]');
+}
+
+const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
+
+function namesOf({ dimension_names }: DatasetEntity): string[] | null {
+  return dimension_names?.every(name => name !== null && IDENTIFIER.test(name))
+    ? (dimension_names as string[])
+    : null;
+}
+
+/** '0:10:2' as slice(0, 10, 2). */
+function pickOf(term: string): string {
+  if (!term.includes(':')) {
+    return term;
+  }
+  const parts = term.split(':').map(part => (part === '' ? 'None' : part));
+  return `slice(${parts.join(', ')})`;
+}

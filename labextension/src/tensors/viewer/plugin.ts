@@ -1,0 +1,126 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import type { MainAreaWidget } from '@jupyterlab/apputils';
+import {
+  ICommandPalette,
+  InputDialog,
+  WidgetTracker
+} from '@jupyterlab/apputils';
+import type { CodeCell } from '@jupyterlab/cells';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ITranslator } from '@jupyterlab/translation';
+
+import { CommandIDs } from '../../commands';
+import { wordsOf } from '../../translation';
+import { VIEW_MIME_TYPE, ViewCard } from './card';
+import type { ViewTarget } from './contract';
+import { targetOf, viewerId } from './contract';
+import type { Viewer } from './widget';
+
+/** Before text/html (50), which the kernel sends along for other frontends. */
+const RANK = 10;
+
+const NAME_URL = /^\s*([a-z][a-z0-9-]+):\/\/(.+?)\s*$/;
+
+export const viewerPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-gpu-ext:viewer',
+  description: 'Shows arrays of files and Zarr stores.',
+  autoStart: true,
+  requires: [IRenderMimeRegistry],
+  optional: [INotebookTracker, ITranslator, ILayoutRestorer, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    rendermime: IRenderMimeRegistry,
+    tracker: INotebookTracker | null,
+    translator: ITranslator | null,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null
+  ): void => {
+    const trans = wordsOf(translator);
+    const command = CommandIDs.viewTensors;
+    const viewers = new WidgetTracker<MainAreaWidget<Viewer>>({
+      namespace: 'jupyter-gpu-ext-view'
+    });
+    addCommand(app, viewers, tracker, trans);
+    palette?.addItem({ command, category: trans.__('Storage') });
+    void restorer?.restore(viewers, {
+      command,
+      name: widget => widget.id,
+      args: widget => ({ ...widget.content.place })
+    });
+    rendermime.addFactory(
+      {
+        safe: true,
+        mimeTypes: [VIEW_MIME_TYPE],
+        createRenderer: () =>
+          new ViewCard({
+            open: target => void app.commands.execute(command, { ...target }),
+            isNew: node => isRunning(tracker, node),
+            trans
+          })
+      },
+      RANK
+    );
+  }
+};
+
+function addCommand(
+  app: JupyterFrontEnd,
+  viewers: WidgetTracker<MainAreaWidget<Viewer>>,
+  tracker: INotebookTracker | null,
+  trans: TranslationBundle
+): void {
+  const text = { type: 'string' };
+  app.commands.addCommand(CommandIDs.viewTensors, {
+    label: trans.__('View an Array from Storage…'),
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: { connection: text, key: text, path: text, select: text }
+      }
+    },
+    execute: async args => {
+      const target = targetOf(args) ?? (await askTarget(trans));
+      if (!target) {
+        return;
+      }
+      const id = viewerId(target);
+      const open = viewers.find(widget => widget.id === id);
+      if (open) {
+        open.content.goTo(target);
+      } else {
+        // Few sessions look at an array: its code comes with the first.
+        const { viewerWidget } = await import('./widget');
+        const widget = viewerWidget({ app, tracker, target, trans });
+        void viewers.add(widget);
+        app.shell.add(widget, 'main');
+      }
+      app.shell.activateById(id);
+    }
+  });
+}
+
+async function askTarget(trans: TranslationBundle): Promise<ViewTarget | null> {
+  const { value } = await InputDialog.getText({
+    title: trans.__('View an array'),
+    label: trans.__('A file or a Zarr store'),
+    placeholder: trans.__('era5://t2m.zarr')
+  });
+  const [, connection, key] = NAME_URL.exec(value ?? '') ?? [];
+  return targetOf({ connection, key });
+}
+
+/** Whether the cell with this output runs: it was not saved, but made now. */
+function isRunning(tracker: INotebookTracker | null, node: Node): boolean {
+  const panel = tracker?.find(widget => widget.node.contains(node));
+  const cell = panel?.content.widgets.find(one => one.node.contains(node));
+  return (
+    cell?.model.type === 'code' &&
+    (cell as CodeCell).model.executionState === 'running'
+  );
+}

@@ -1,0 +1,108 @@
+// What's inside: a checkpoint's table to a load of a part, a Zarr array's typed part to its plan and chunk map.
+import { command, idle, openPanel, shot, theme, visit } from './browser.mjs';
+
+await visit('lab/tree/train.ipynb', async page => {
+  await idle(page);
+  const { row } = await openPanel(page);
+  await row('weights').click();
+  const table = await walkTable(page, row);
+  const array = await walkArray(page, row);
+  return { table, array };
+});
+
+/** Open what a row's menu calls "What's inside". */
+async function inside(page, row, name) {
+  await row(name).click({ button: 'right' });
+  await page.locator('.lm-Menu-itemLabel', { hasText: "What's inside" }).click();
+  const view = page.locator('.jp-gpuext-Contents:visible');
+  const grid = view.getByRole('grid', { name: 'Tensors' });
+  await grid.waitFor({ timeout: 60000 });
+  return { view, grid };
+}
+
+async function walkTable(page, row) {
+  const { view, grid } = await inside(page, row, 'llama');
+  const rows = await grid.getAttribute('aria-rowcount');
+  const drawn = await grid.locator('.jp-gpuext-GridRow').count();
+  await grid.getByRole('columnheader', { name: 'Size' }).getByRole('button').click();
+  const largest = await grid.locator('.jp-gpuext-GridRow').first().getAttribute('data-name');
+  const filter = view.getByRole('searchbox', { name: 'Filter' });
+  await filter.fill('model.layers.1.*');
+  await page.waitForFunction(node => node.ariaRowCount === '4', await grid.elementHandle());
+  const filtered = await grid.getAttribute('aria-rowcount');
+  // With the keyboard alone: into the table, all of what is shown.
+  await filter.press('ArrowDown');
+  await page.keyboard.press('Space');
+  await page.keyboard.press('Shift+End');
+  const foot = view.locator('.jp-gpuext-Foot');
+  await foot.getByText('3 of 120').waitFor();
+  const cost = foot.locator('.jp-gpuext-Foot-cost', { hasText: 'free' });
+  await cost.waitFor({ timeout: 30000 });
+  await shot(page, 'inside-table');
+  await filter.fill('');
+  await theme(page, 'Dark');
+  await shot(page, 'inside-table-dark');
+  await theme(page, 'Light');
+  const words = await cost.innerText();
+  await foot.getByRole('button', { name: 'Insert load' }).click();
+  const cells = page.locator('.jp-Notebook .jp-CodeCell');
+  const line = await lineOf(cells, '--keys');
+  await command(page, 'notebook:run-all-cells');
+  const receipt = page.locator('.jp-Notebook .jp-OutputArea-output', { hasText: 'tensors on' });
+  await receipt.waitFor({ timeout: 90000 });
+  return { rows, drawn, largest, filtered, cost: words, line, receipt: await receipt.innerText() };
+}
+
+async function walkArray(page, row) {
+  const { view, grid } = await inside(page, row, 't2m.zarr');
+  await grid.locator('[data-name="t2m"]').click();
+  const side = view.getByRole('region', { name: 't2m', exact: true });
+  const facts = await side.locator('.jp-gpuext-Pairs').first().innerText();
+  const part = side.getByRole('textbox', { name: 'Part' });
+  const cost = side.locator('.jp-gpuext-Cost[data-stale="false"]');
+  const canvas = side.locator('.jp-gpuext-Map[data-stale="false"] canvas');
+  const touched = async (text, count) => {
+    await part.fill(text);
+    if (!process.env.MAP) {
+      return null;
+    }
+    await canvas.and(page.locator(`[data-touched="${count}"]`)).waitFor({ timeout: 30000 });
+    const { cells, stored, missing, touched: all, touchedMissing } = await canvas.evaluate(node => ({ ...node.dataset }));
+    return { cells, stored, missing, touched: all, touchedMissing };
+  };
+  const whole = await touched('', 216);
+  const hole = await touched('46:, :, :', 9);
+  await shot(page, 'inside-array-missing');
+  const map = await touched('0, :, :', 9);
+  await cost.filter({ hasText: '60 × 120 ·' }).waitFor({ timeout: 30000 });
+  const words = await cost.innerText();
+  const label = process.env.MAP ? await canvas.getAttribute('aria-label') : '';
+  await shot(page, 'inside-array');
+  await theme(page, 'Dark');
+  await shot(page, 'inside-array-dark');
+  await theme(page, 'Light');
+  await page.setViewportSize({ width: 820, height: 860 });
+  await page.waitForTimeout(300); // the layout follows
+  await shot(page, 'inside-array-narrow');
+  await page.setViewportSize({ width: 1440, height: 860 });
+  await part.fill('0:x, :');
+  const problem = side.locator('.jp-gpuext-Problem');
+  await problem.waitFor({ timeout: 30000 });
+  const wrong = await problem.innerText();
+  await part.fill('latitude=60:50');
+  await problem.waitFor({ state: 'detached', timeout: 30000 });
+  const cells = page.locator('.jp-Notebook .jp-CodeCell');
+  await side.getByRole('button', { name: 'Insert as load' }).click();
+  const load = await lineOf(cells, '--select');
+  await inside(page, row, 't2m.zarr');
+  await side.getByRole('button', { name: 'Insert as xarray' }).click();
+  const xarray = await lineOf(cells, 'open_zarr');
+  return { facts, whole, hole, map, cost: words, label, wrong, load, xarray };
+}
+
+/** The inserted cell that has a text. */
+async function lineOf(cells, text) {
+  const cell = cells.locator('.cm-content', { hasText: text });
+  await cell.waitFor({ timeout: 30000 });
+  return cell.innerText();
+}
