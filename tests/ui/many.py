@@ -23,7 +23,10 @@ _BLOB = (
 
 
 class Many(ThreadingHTTPServer):
-    """Listens on 127.0.0.1; `asked` holds the first index of each page, in the order in which they were asked for."""
+    """Listens on 127.0.0.1; `asked` holds the first index of each page of all names, in the order of the requests.
+
+    Whether a name is a folder too is asked by its prefix, and is no page of all names.
+    """
 
     def __init__(self, count: int) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -37,7 +40,8 @@ class Many(ThreadingHTTPServer):
     def page(self, query: dict[str, list[str]]) -> str:
         prefix = query.get("prefix", [""])[0]
         start, limit = int(query.get("marker", ["0"])[0]), int(query["maxresults"][0])
-        self.asked.append(start)
+        if not prefix:
+            self.asked.append(start)
         found = [name for name in self.names if name.startswith(prefix)]
         blobs = (_BLOB.format(name=name, size=1000 + index) for index, name in enumerate(found[start : start + limit]))
         end = start + limit

@@ -1,6 +1,7 @@
 // What the server says of tensor files; mirrors server/openapi.yaml, name by
 // name. A question mark: an older server, or another format, leaves it out.
 
+import { nameUrl } from '../../storage/insert';
 import type { Path } from '../../storage/target';
 
 /** Which part of a file is meant. */
@@ -145,4 +146,9 @@ export interface ChunkMap {
   readonly touched: readonly string[] | null;
   readonly touched_count: number;
   readonly requests: number;
+}
+
+/** One document a path. */
+export function insideId({ connection, key }: Path): string {
+  return `jupyter-gpu-ext-inside:${nameUrl(connection, key)}`;
 }

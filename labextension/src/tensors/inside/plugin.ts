@@ -5,7 +5,6 @@ import type {
 import { ILayoutRestorer } from '@jupyterlab/application';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
 import {
-  Clipboard,
   ICommandPalette,
   InputDialog,
   IThemeManager,
@@ -15,19 +14,11 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator } from '@jupyterlab/translation';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { Api } from '../../api';
 import { CommandIDs } from '../../commands';
-import { insertIntoCurrent } from '../../notebook';
 import type { Path } from '../../storage/target';
 import { IGpuModel } from '../../tokens';
 import { wordsOf } from '../../translation';
-import type { IActions } from './details';
-import { h5pyCode, loadCode, xarrayCode } from './insertcode';
-import type { InsideModel } from './model';
-import { insideId, insideWidget } from './widget';
-
-/** Draws arrays, where it is installed. */
-const VIEW_COMMAND = 'jupyter-gpu-ext:tensors-view';
+import { insideId } from './contract';
 
 export const insidePlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-gpu-ext:inside',
@@ -50,35 +41,32 @@ export const insidePlugin: JupyterFrontEndPlugin<void> = {
     themes: IThemeManager | null,
     gpu: IGpuModel | null
   ): void => {
-    const { commands, serviceManager } = app;
     const trans = wordsOf(translator);
-    const api = new Api(serviceManager.serverSettings);
-    const actionsFor = (model: InsideModel) =>
-      actions(app, tracker, model, trans);
     const opened = new WidgetTracker<MainAreaWidget>({
       namespace: 'jupyter-gpu-ext-inside'
     });
     const paths = new Map<string, Path>();
-    const open = (path: Path) => {
+    const options = { app, gpu, tracker, themes, trans };
+    const open = async (path: Path) => {
       const id = insideId(path);
-      paths.set(id, path);
-      let widget = opened.find(one => one.id === id);
-      if (!widget) {
-        const options = { api, gpu, tracker, themes, trans, actionsFor };
-        widget = insideWidget(path, options);
-        app.shell.add(widget, 'main');
+      // Few sessions look inside: its code comes with the first look.
+      const { insideWidget } = await import('./widget');
+      if (!opened.find(widget => widget.id === id)) {
+        const widget = insideWidget(path, options);
+        paths.set(id, path);
         void opened.add(widget);
+        app.shell.add(widget, 'main');
       }
       app.shell.activateById(id);
     };
     const command = CommandIDs.openInside;
-    commands.addCommand(command, {
+    app.commands.addCommand(command, {
       label: trans.__("What's Inside a File or a Store…"),
       describedBy: DESCRIPTION,
       execute: async args => {
         const path = pathFrom(args) ?? (await askForPath(trans));
         if (path) {
-          open(path);
+          await open(path);
         }
       }
     });
@@ -120,32 +108,4 @@ async function askForPath(trans: TranslationBundle): Promise<Path | null> {
   return connection !== undefined && key !== undefined
     ? { connection, key }
     : null;
-}
-
-/** What the buttons of one document do. */
-function actions(
-  app: JupyterFrontEnd,
-  tracker: INotebookTracker | null,
-  model: InsideModel,
-  trans: TranslationBundle
-): IActions {
-  const { path } = model;
-  const insert = (code: (above: readonly string[]) => string) =>
-    insertIntoCurrent(app, tracker, code, trans);
-  const canView = app.commands.hasCommand(VIEW_COMMAND);
-  return {
-    insertLoad: part => insert(above => loadCode(part, above)),
-    insertXarray: (file, tensor) =>
-      insert(above => xarrayCode(path, file, tensor, model.select, above)),
-    insertH5py: tensor => insert(above => h5pyCode(path, tensor, above)),
-    copy: text => Clipboard.copyToSystem(text),
-    view: canView
-      ? (tensor, select) =>
-          void app.commands.execute(VIEW_COMMAND, {
-            ...path,
-            path: `/${tensor.name}`,
-            select
-          })
-      : null
-  };
 }

@@ -1,3 +1,4 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { IThemeManager } from '@jupyterlab/apputils';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
@@ -6,6 +7,7 @@ import { VDomRenderer } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type * as React from 'react';
 
+import { Api } from '../../api';
 import { printable } from '../../format';
 import { tensorIcon } from '../../icons';
 import { currentNotebook } from '../../notebook';
@@ -13,19 +15,18 @@ import { nameUrl } from '../../storage/insert';
 import type { Path } from '../../storage/target';
 import { nameOf } from '../../storage/target';
 import type { IGpuModel } from '../../tokens';
-import type { IActions } from './details';
+import { actionsOf } from './actions';
+import { insideId } from './contract';
 import { InsideModel } from './model';
-import type { InsideApi } from './model';
 import { roomFor } from './room';
 import { InsideView } from './view';
 
 export interface IInsideOptions {
-  readonly api: InsideApi;
+  readonly app: JupyterFrontEnd;
   readonly gpu: IGpuModel | null;
   readonly tracker: INotebookTracker | null;
   readonly themes: IThemeManager | null;
   readonly trans: TranslationBundle;
-  readonly actionsFor: (model: InsideModel) => IActions;
 }
 
 /** A document of the main area for one file or store. */
@@ -34,12 +35,12 @@ class InsideWidget extends VDomRenderer<InsideModel> {
     path: Path,
     private readonly _options: IInsideOptions
   ) {
-    super(new InsideModel(_options.api, path));
+    const { app, gpu, themes } = _options;
+    super(new InsideModel(new Api(app.serviceManager.serverSettings), path));
     this._name = insideId(path);
     this.addClass('jp-gpuext-Panel');
     this.addClass('jp-gpuext-Contents');
     this.node.tabIndex = -1;
-    const { gpu, themes } = _options;
     gpu?.stateChanged.connect(this.update, this);
     themes?.themeChanged.connect(this.update, this);
     void this.model.load();
@@ -82,7 +83,7 @@ class InsideWidget extends VDomRenderer<InsideModel> {
   }
 
   protected override render(): React.JSX.Element {
-    const { gpu, tracker, themes, trans, actionsFor } = this._options;
+    const { app, gpu, tracker, themes, trans } = this._options;
     const kernelId = currentNotebook(tracker)?.kernelId ?? null;
     return (
       <InsideView
@@ -90,7 +91,7 @@ class InsideWidget extends VDomRenderer<InsideModel> {
         model={this.model}
         room={roomFor(gpu?.status ?? null, kernelId)}
         theme={themes?.theme ?? ''}
-        actions={actionsFor(this.model)}
+        actions={actionsOf(app, tracker, this.model, trans)}
         trans={trans}
       />
     );
@@ -103,11 +104,6 @@ class InsideWidget extends VDomRenderer<InsideModel> {
   }
 
   private readonly _name: string;
-}
-
-/** One document a path. */
-export function insideId({ connection, key }: Path): string {
-  return `jupyter-gpu-ext-inside:${nameUrl(connection, key)}`;
 }
 
 export function insideWidget(
