@@ -74,7 +74,7 @@ def ring_bytes(environ: Mapping[str, str], *, on_device: bool) -> int:
     """Return how much host memory a load may use beside its tensors.
 
     64 MiB on the cpu, 256 MiB of page-locked buffers for a device; `JUPYTER_GPU_RING_MIB` says otherwise, for networks
-    that are faster than some 10 GB/s.
+    that are faster than some 10 GB/s. Two ranges are always on their way: 24 MiB, of files above 512 MiB up to 48 MiB.
 
     Raises
     ------
