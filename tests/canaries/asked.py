@@ -34,7 +34,7 @@ class Asker:
         self.statuses: dict[tuple[str, str], set[int]] = {}
         self._server = server
 
-    def __call__(self, path: str, method: str, body: Any = None, *, identity: str = "", **query: object) -> Any:
+    def __call__(self, path: str, method: str, body: Any = None, /, *, identity: str = "", **query: object) -> Any:
         place = concrete(path).replace("0" * 32, identity or "0" * 32)
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         headers = None if isinstance(body, bytes) else {"Content-Type": "application/json"}

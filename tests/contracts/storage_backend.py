@@ -16,7 +16,7 @@ from jupyter_gpu_ext.storage.models import Deep, Version
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.listing import Page
-    from jupyter_gpu_ext.storage.models import Backend
+    from jupyter_gpu_ext.storage.steady import Steady
     from tests.conftest import Store
 
 # What has a meaning in a URL, in a shell or in XML, and what encodes to more than a byte.
@@ -50,7 +50,7 @@ class StorageBackendSuite:
     knows_folders: ClassVar[bool] = False
 
     @pytest.fixture
-    def opened(self, store: Store) -> Backend:
+    def opened(self, store: Store) -> Steady:
         return backend(connections.load().find(store.name))
 
     def page(self, store: Store, prefix: str = "", **options: object) -> Page:
@@ -65,7 +65,7 @@ class StorageBackendSuite:
             if (token := page.next_token) is None:
                 return pages
 
-    def test_first_and_version(self, store: Store, opened: Backend) -> None:
+    def test_first_and_version(self, store: Store, opened: Steady) -> None:
         store.put("x", b"0123456789")
         data, version = LOOP.run(opened.first("x", 4))
         assert data == b"0123"
@@ -73,21 +73,21 @@ class StorageBackendSuite:
         assert version.etag == LOOP.run(opened.head("x")).etag
 
     @pytest.mark.parametrize("size", [0, 1, 3, 4, 5])
-    def test_first_of_a_short_object(self, store: Store, opened: Backend, size: int) -> None:
+    def test_first_of_a_short_object(self, store: Store, opened: Steady, size: int) -> None:
         store.put("x", b"01234"[:size])
         data, version = LOOP.run(opened.first("x", 4))
         assert data == b"0123"[:size]
         assert version.size_bytes == size
 
     @pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 9), (0, 10), (9, 10)])
-    def test_read_into(self, store: Store, opened: Backend, start: int, stop: int) -> None:
+    def test_read_into(self, store: Store, opened: Steady, start: int, stop: int) -> None:
         store.put("x", b"0123456789")
         _, version = LOOP.run(opened.first("x", 1))
         out = bytearray(stop - start)
         LOOP.run(opened.read_into("x", version, start, memoryview(out)))
         assert out == b"0123456789"[start:stop]
 
-    def test_replaced_object_is_an_error_that_names_both_versions(self, store: Store, opened: Backend) -> None:
+    def test_replaced_object_is_an_error_that_names_both_versions(self, store: Store, opened: Steady) -> None:
         store.put("x", b"before")
         _, version = LOOP.run(opened.first("x", 2))
         store.put("x", b"after!!")
@@ -98,18 +98,18 @@ class StorageBackendSuite:
         assert version.etag in str(caught.value)
         assert str(now) in str(caught.value)
 
-    def test_deleted_object_is_an_error(self, store: Store, opened: Backend) -> None:
+    def test_deleted_object_is_an_error(self, store: Store, opened: Steady) -> None:
         with pytest.raises(NotFoundError):
             LOOP.run(opened.read_into("gone", Version(10, '"0x1"'), 0, memoryview(bytearray(4))))
 
     @pytest.mark.parametrize("call", ["head", "first"])
-    def test_missing_object(self, store: Store, opened: Backend, call: str) -> None:
+    def test_missing_object(self, store: Store, opened: Steady, call: str) -> None:
         work = opened.head("none") if call == "head" else opened.first("none", 10)
         with pytest.raises(NotFoundError, match=f"{store.name}://none does not exist") as caught:
             LOOP.run(work)
         assert caught.value.hint
 
-    def test_head(self, store: Store, opened: Backend) -> None:
+    def test_head(self, store: Store, opened: Steady) -> None:
         store.put("folder/x.bin", b"12345")
         entry = LOOP.run(opened.head("folder/x.bin"))
         assert (entry.kind, entry.name, entry.key, entry.size_bytes) == ("object", "x.bin", "folder/x.bin", 5)
@@ -136,8 +136,8 @@ class StorageBackendSuite:
         assert found == {"a/": ("folder", "a", None), "b.bin": ("object", "b.bin", 1), "c/": ("folder", "c", None)}
         assert {entry.key for entry in self.page(store, "a/").entries} == {"a/deeper/", "a/one"}
 
-    def test_sizes_at_any_depth(self, store: Store, opened: Backend) -> None:
-        if not isinstance(opened, Deep):
+    def test_sizes_at_any_depth(self, store: Store, opened: Steady) -> None:
+        if not isinstance(opened.inner, Deep):
             pytest.skip("lists a folder at a time")
         sizes = {"run/a": 1, "run/b/c d": 2, "run/b/e/f": 3, "run2/g": 4}
         for key, size in sizes.items():
@@ -165,7 +165,7 @@ class StorageBackendSuite:
         else:
             assert self.page(store, "none/").entries == ()
 
-    def test_object_and_folder_of_one_name(self, store: Store, opened: Backend) -> None:
+    def test_object_and_folder_of_one_name(self, store: Store, opened: Steady) -> None:
         if not self.has_twins:
             pytest.skip("a file system has one or the other")
         store.put("a", b"object")
@@ -177,7 +177,7 @@ class StorageBackendSuite:
         assert LOOP.run(opened.first("a", 9))[0] == b"object"
         assert LOOP.run(opened.first("a/", 9))[0] == b"marker"
 
-    def test_odd_names_are_byte_exact(self, store: Store, opened: Backend) -> None:
+    def test_odd_names_are_byte_exact(self, store: Store, opened: Steady) -> None:
         contents = {name: f"<{name}>".encode() for name in self.odd_names}
         for name, data in contents.items():
             store.put(f"odd/{name}", data)
@@ -205,7 +205,7 @@ class StorageBackendSuite:
             self.page(store, "q/", limit=1, token=token)
         assert [entry.key for entry in self.page(store, "p/", limit=1, token=token).entries] == ["p/2"]
 
-    def test_closed_backend_opens_again(self, store: Store, opened: Backend) -> None:
+    def test_closed_backend_opens_again(self, store: Store, opened: Steady) -> None:
         store.put("x", b"1")
         LOOP.run(opened.first("x", 1))
         LOOP.run(opened.close())

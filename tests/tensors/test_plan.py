@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import itertools
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,8 +192,6 @@ def test_the_first_fault_ends_the_others() -> None:
 
 
 def test_many_small_tensors_are_planned_quickly() -> None:
-    import time
-
     count = 50_000
     tensors = {str(at): Tensor(dtype="uint8", shape=(8,), stride=(1,), storage=str(at)) for at in range(count)}
     storages = {str(at): Stored(at * 5000, at * 5000 + 8) for at in range(count)}
@@ -200,6 +199,6 @@ def test_many_small_tensors_are_planned_quickly() -> None:
         url="weights://x", kind="torch", size_bytes=count * 5000, etag='"1"', tensors=tensors, storages=storages,
         tree=None,
     )  # fmt: skip
-    started = time.monotonic()
+    started = time.process_time()
     assert len(make_plan(file).fetches) == count
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5, "it takes more than linear time"
