@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -16,6 +17,8 @@ import pytest
 import safetensors.numpy
 import xarray as xr
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.errors import (
@@ -30,7 +33,9 @@ from jupyter_gpu_ext.errors import (
 )
 from jupyter_gpu_ext.storage import loop
 from jupyter_gpu_ext.tensors import sample as sampling
-from jupyter_gpu_ext.tensors.sample_part import regions
+from jupyter_gpu_ext.tensors.sample_files import described
+from jupyter_gpu_ext.tensors.sample_part import choose_part, regions
+from jupyter_gpu_ext.tensors.selection import count_of
 from tests.tensors.hdf5_files import climate, written
 from tests.tensors.zarr_stores import CORPUS, load, ramp, upload
 
@@ -347,6 +352,34 @@ def test_of_another_file_the_head_comes_and_is_said_to_be_one(store: Store, tmp_
     with pytest.raises(BadRequestError, match="--keys is for"):
         jg.sample(f"{store.name}://x.pt", tmp_path / "no", keys="a")
     assert jg.sample(f"{store.name}://x.pt", tmp_path / "d").kind == "head"
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(1, 90)), min_size=1, max_size=4),
+    st.sets(st.sampled_from(["abc", "ab", "a", "bc", "d", "ca"]), min_size=1),
+    st.integers(40, 5000),
+)
+def test_what_comes_by_itself_has_room_and_the_arrays_fit_together(
+    sizes: list[tuple[int, int]], names: set[str], most: int
+) -> None:
+    about = dict(zip("abcd", (sizes * 4)[:4], strict=True))
+    arrays = {
+        name: described(
+            name, "float32", [about[one][0] for one in name], chunks=[about[one][1] for one in name],
+            dimensions=tuple(name),
+        )
+        for name in sorted(names)
+    }  # fmt: skip
+    source = SimpleNamespace(shown="x", arrays=arrays)
+    part = loop.LOOP.run(choose_part(source, (), "", most))
+    lengths: dict[str, set[int]] = {}
+    for name, axes in part.axes.items():
+        for dimension, axis in zip(name, axes, strict=True):
+            lengths.setdefault(dimension, set()).add(axis.count)
+            assert axis.count <= about[dimension][0]
+            assert axis.count or not about[dimension][0]
+    assert all(len(one) == 1 for one in lengths.values())
+    assert sum(4 * count_of(axes) for axes in part.axes.values()) <= most
 
 
 @pytest.fixture(scope="module")
