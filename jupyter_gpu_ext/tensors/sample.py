@@ -234,7 +234,7 @@ class _Writing:
             count=len(found),
             size_bytes=progress.total_bytes,
             of_bytes=of_bytes,
-            notes=part.notes,
+            notes=[*part.notes, *source.notes],
         )
 
     def _documents(self, source: Source, name: str, part: Part) -> zarr_write.Documents:

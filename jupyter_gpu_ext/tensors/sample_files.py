@@ -58,6 +58,7 @@ class Hdf5Source:
             "": file.attributes,
             **{one["name"]: one["attributes"] for one in file.groups},
         }
+        self.notes: Sequence[str] = file.notes
         self._reader = reader
         self._labels: dict[str, Coordinate] = {}
 
@@ -136,6 +137,7 @@ class FileSource:
             name: described("" if alone else name, one.dtype, one.shape) for name, one in opened.file.tensors.items()
         }
         self.groups: Mapping[str, Mapping[str, Any]] = {} if alone else {"": {}}
+        self.notes: Sequence[str] = ()
         self._opened = opened
 
     @property

@@ -45,6 +45,10 @@ class Source(Protocol):
         """One document of the sample describes all."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know about how it was opened, a sentence each."""
+
+    @property
     def requests(self) -> int:
         """Requests so far."""
 
@@ -97,6 +101,11 @@ class ZarrSource:
     def consolidated(self) -> bool:
         """As the original is."""
         return self.node.consolidated
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Nothing: all of it was looked at."""
+        return ()
 
     @property
     def requests(self) -> int:

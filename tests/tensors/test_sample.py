@@ -65,11 +65,16 @@ def test_an_array_of_each_kind(tmp_path: Path, name: str) -> None:
         part = {"": tuple(map(slice, found.shape)), "::-2": np.s_[::-2]}.get(select, np.s_[1:,] * expected.ndim)
         assert found.dtype == expected.dtype
         assert np.asarray(found[...]).tobytes() == np.asarray(expected[part]).tobytes(), (select, step)
-        assert (
-            found.metadata.fill_value
-            == pytest.approx(zarr.open_array(tmp_path / "from.zarr", mode="r").metadata.fill_value, nan_ok=True)
-            or expected.dtype.kind in "mMcb"
-        )
+        assert about(tmp_path / "to.zarr") == about(tmp_path / "from.zarr")
+
+
+def about(path: Path) -> dict[str, Any]:
+    """Return all that an array's metadata says but its shape and the shape of its pieces."""
+    document = next(path / name for name in ("zarr.json", ".zarray") if (path / name).exists())
+    found = json.loads(document.read_text())
+    for one in found.get("codecs", []):
+        one.get("configuration", {}).pop("chunk_shape", None)
+    return {key: one for key, one in found.items() if key not in ("shape", "chunks", "chunk_grid")}
 
 
 def test_zeros_of_both_signs_and_every_nan_keep_their_bits(tmp_path: Path) -> None:
