@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.api import plan as plan
     from jupyter_gpu_ext.tensors.into import load_into as load_into
     from jupyter_gpu_ext.tensors.loader import load as load
+    from jupyter_gpu_ext.tensors.sample import sample as sample
     from jupyter_gpu_ext.tensors.save import save as save
     from jupyter_gpu_ext.tensors.viewer import view as view
 
@@ -47,6 +48,7 @@ _HOMES = {
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
     "rm": "jupyter_gpu_ext.storage.rm",
+    "sample": "jupyter_gpu_ext.tensors.sample",
     "save": "jupyter_gpu_ext.tensors.save",
     "view": "jupyter_gpu_ext.tensors.viewer",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "open",
     "plan",
     "rm",
+    "sample",
     "save",
     "view",
 ]

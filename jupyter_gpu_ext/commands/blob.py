@@ -162,6 +162,31 @@ RM = Verb(
     asks=True,
 )
 
+SAMPLE = Verb(
+    name="blob sample",
+    function="sample",
+    summary="Write a small valid piece of a store or a file to this machine: Zarr of arrays, the head of other files.",
+    positionals=("url", "local"),
+    reports=True,
+    options=(
+        replace(_KEYS, help="only arrays or tensors whose name matches, and their coordinates; '!GLOB' excludes"),
+        replace(_SELECT, help="the part: '0:100, :' by index, 'time=2020-01' by label (default: the first chunk)"),
+        Option(
+            flag="--max-bytes",
+            metavar="N",
+            help="values at most, in bytes (default 64 MiB; the head of a file 1 MB)",
+            kind="number",
+            keyword="max_bytes",
+        ),
+        Option(
+            flag="--overwrite",
+            help="replace the file or the Zarr store that is there",
+            kind="flag",
+            keyword="overwrite",
+        ),
+    ),
+)
+
 SAVE = Verb(
     name="blob save",
     function="save",
@@ -177,5 +202,5 @@ SAVE = Verb(
     reports=True,
 )
 
-_ALL = (CONNECT, LS, INFO, PLAN, VIEW, LOAD, SAVE, CP, RM, *cache.VERBS)
+_ALL = (CONNECT, LS, INFO, PLAN, VIEW, LOAD, SAVE, SAMPLE, CP, RM, *cache.VERBS)
 VERBS = {verb.name.removeprefix("blob "): verb for verb in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from jupyter_gpu_ext.tensors.zarr_open import find_zarr
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
     from jupyter_gpu_ext.tensors.objects import Objects
     from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
 
@@ -34,22 +38,26 @@ async def coordinate_of(node: ZarrNode, array: ZarrArray, dimension: str) -> Coo
     """
     if node.kind == "array":
         return await _beside(node, dimension)
-    parents = array.path.split("/")[:-1]
-    for depth in range(len(parents), -1, -1):
-        path = "/".join([*parents[:depth], dimension])
-        found = node.arrays.get(path)
-        if found is not None and len(found.shape) == 1:
-            if path not in node.coordinates:
-                node.coordinates[path] = await _read(node.objects, found, path)
-            return node.coordinates[path]
-    raise _none(node, dimension)
+    path = place_of(dimension, array.path, node.arrays)
+    if path is None:
+        raise no_labels(dimension, node.shown)
+    if path not in node.coordinates:
+        node.coordinates[path] = await _read(node.objects, node.arrays[path], path)
+    return node.coordinates[path]
+
+
+def place_of(dimension: str, path: str, arrays: Mapping[str, ZarrArray]) -> str | None:
+    """Return which array has the labels of a dimension: beside the array at `path` or in a group above, of one axis."""
+    parents = path.split("/")[:-1]
+    places = ("/".join([*parents[:depth], dimension]) for depth in range(len(parents), -1, -1))
+    return next((one for one in places if one in arrays and len(arrays[one].shape) == 1), None)
 
 
 async def _beside(node: ZarrNode, dimension: str) -> Coordinate:
     folder, slash, _ = node.url.rstrip("/").rpartition("/")
     found = await find_zarr(f"{folder}{slash}{dimension}") if "/" not in dimension else None
     if found is None or not isinstance(found.root, ZarrArray) or len(found.root.shape) != 1:
-        raise _none(node, dimension)
+        raise no_labels(dimension, node.shown)
     try:
         return await _read(found.objects, found.root, dimension)
     finally:
@@ -57,19 +65,30 @@ async def _beside(node: ZarrNode, dimension: str) -> Coordinate:
 
 
 async def _read(objects: Objects, array: ZarrArray, name: str) -> Coordinate:
+    raw = check_labels(name, array)
+    plan = plan_array(name, array, by_index((), array.shape, name), raw=raw)
+    values = np.empty(plan.shape, plan.numpy_dtype)
+    await read_array(objects, plan, values, Progress(plan.size_bytes))
+    return labels_of(name, array, values)
+
+
+def check_labels(name: str, array: ZarrArray) -> bool:
+    """Refuse an array that has no labels; return whether its values are to be read as they are stored."""
     check_readable(name, array)
     if array.size_bytes > _MOST_BYTES or array.stored.kind not in "iuf" or array.dtype == "bfloat16":
         raise BadRequestError(f"{printable(name)!r} has no labels to select by.", hint="Select by index: '0:100'.")
-    dates = cf.is_time(array)
     # What is packed must be unpacked first; a plain count of nanoseconds must not pass through a float.
     packed = {"scale_factor", "add_offset"} & set(array.attributes)
-    plan = plan_array(name, array, by_index((), array.shape, name), raw=dates and not packed)
-    values = np.empty(plan.shape, plan.numpy_dtype)
-    await read_array(objects, plan, values, Progress(plan.size_bytes))
-    return Coordinate(name, cf.decode_times(values, array) if dates else values)
+    return cf.is_time(array) and not packed
 
 
-def _none(node: ZarrNode, dimension: str) -> BadRequestError:
+def labels_of(name: str, array: ZarrArray, values: NDArray[Any]) -> Coordinate:
+    """Return labels for the values that `check_labels` asks for."""
+    return Coordinate(name, cf.decode_times(values, array) if cf.is_time(array) else values)
+
+
+def no_labels(dimension: str, shown: str) -> BadRequestError:
+    """Return the error for a dimension without labels."""
     return BadRequestError(
-        f"{printable(dimension)!r} has no coordinates in {node.shown}.", hint="Select by index: '0:100, :'."
+        f"{printable(dimension)!r} has no coordinates in {shown}.", hint="Select by index: '0:100, :'."
     )

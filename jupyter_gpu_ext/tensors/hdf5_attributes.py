@@ -21,6 +21,9 @@ _BOOKKEEPING = frozenset(
     }
 )  # fmt: skip
 
+# https://docs.unidata.ucar.edu/netcdf-c/current/file_format_specifications.html#creating_self
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+
 
 def address(one: Any) -> int:
     """Return where an object's header lies.
@@ -30,6 +33,15 @@ def address(one: Any) -> int:
     from h5py import h5g
 
     return int(h5g.get_objinfo(one).objno[0])
+
+
+def is_no_variable(dataset: h5py.Dataset) -> bool:
+    """Tell whether netCDF made a dataset only to name an axis; what it holds means nothing."""
+    from h5py import h5a
+
+    if not h5a.exists(dataset.id, b"NAME") or h5a.get_info(dataset.id, b"NAME").data_size > _MOST_VALUE_BYTES:
+        return False
+    return str(_value(dataset, b"NAME")).startswith(_NO_VARIABLE)
 
 
 class AttributeReader:

@@ -141,8 +141,8 @@ def _answer(h5py: Any, file: Blocks, job: dict[str, Any]) -> tuple[dict[str, Any
     try:
         # No cache of chunks worth the name: each is decoded once.
         opened = h5py.File(file, "r", rdcc_nbytes=1 << 20)
-        if "name" in job:
-            return values(opened, job["name"], job["ranges"], job["most_bytes"])
+        if "parts" in job:
+            return values(opened, job["parts"], job["most_bytes"])
         stop_at = time.process_time() + job["cpu_seconds"] - _LAST_SECONDS
         return Walk(opened, stop_at, lambda: file.spent).run(), b""
     except RefusedError as error:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.tensors.hdf5_attributes import AttributeReader, address
+from jupyter_gpu_ext.tensors.hdf5_attributes import AttributeReader, address, is_no_variable
 from jupyter_gpu_ext.tensors.hdf5_types import FILTERS, READABLE, type_words
 
 if TYPE_CHECKING:
@@ -140,7 +140,8 @@ class Walk:
             return one
         if isinstance(one, h5py.h5d.DatasetID):
             dataset = h5py.Dataset(one)
-            self.arrays.append(shape_of(dataset) | {"name": name, "attributes": attributes.of(dataset)})
+            about = {"name": name, "attributes": attributes.of(dataset), "no_variable": is_no_variable(dataset)}
+            self.arrays.append(shape_of(dataset) | about)
             attributes.note_dimensions(name, dataset)
         return None
 
@@ -206,7 +207,19 @@ def _extent(space: Any) -> tuple[int, ...] | None:
     return tuple(int(one) for one in space.get_simple_extent_dims())
 
 
-def values(file: h5py.File, name: str, ranges: Sequence[Mapping[str, int]], most_bytes: int) -> tuple[Any, Any]:
+def values(file: h5py.File, parts: Sequence[Mapping[str, Any]], most_bytes: int) -> tuple[dict[str, Any], bytes]:
+    """Return shapes and dtypes, and the bytes one after the other, of parts of datasets; `most_bytes` is for all."""
+    abouts, found = list[dict[str, Any]](), list[bytes]()
+    for one in parts:
+        about, data = part_of(file, one["name"], one["ranges"], most_bytes - sum(map(len, found)))
+        abouts.append(about)
+        found.append(data)
+    return {"parts": abouts}, b"".join(found)
+
+
+def part_of(
+    file: h5py.File, name: str, ranges: Sequence[Mapping[str, int]], most_bytes: int
+) -> tuple[dict[str, Any], bytes]:
     """Return shape and dtype, and the bytes, of a part of a dataset.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from jupyter_gpu_ext.tensors.zarr_rows import ArrayRow, rows
 from jupyter_gpu_ext.text import format_bytes, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from jupyter_gpu_ext.tensors.labels import Coordinate
 
 __all__ = ["ArrayRow", "ZarrNode", "ZarrPlan", "find_zarr", "open_zarr", "plan_arrays", "read_arrays", "rows"]
 
@@ -78,24 +81,25 @@ async def plan_arrays(node: ZarrNode, keys: Sequence[str] = (), select: str = ""
     """
     selection = parse_selection(select)
     chosen = choose_of(node.arrays, keys, node.shown)
-    _check_labels(selection, chosen, node)
+    check_names(selection, chosen, node.shown)
     plans = {}
     for name, array in chosen.items():
         check_readable(name, array)
-        axes = await _axes(node, name, array, selection)
+        axes = await axes_of(name, array, selection, partial(coordinate_of, node, array))
         plans[name] = plan_array(name, array, axes, raw=raw)
     if (count := sum(one.chunk_count for one in plans.values())) > MOST_CHUNKS:
         raise TooLargeError(f"{node.shown}: {count:,} chunks would be read.", hint="Choose fewer arrays with --keys.")
     return ZarrPlan(node, plans)
 
 
-def _check_labels(selection: Selection, chosen: Mapping[str, ZarrArray], node: ZarrNode) -> None:
+def check_names(selection: Selection, chosen: Mapping[str, ZarrArray], shown: str) -> None:
+    """Refuse a selection by dimensions that none of the arrays has."""
     there = sorted({name for array in chosen.values() for name in array.dimensions or () if name})
     for name in selection.labels or ():
         if name not in there:
             some = ", ".join(printable(one[:40]) for one in there[:10]) or "none that have names"
             raise BadRequestError(
-                f"{node.shown} has no dimension {printable(name[:80])!r}.", hint=f"Its dimensions: {some}."
+                f"{shown} has no dimension {printable(name[:80])!r}.", hint=f"Its dimensions: {some}."
             )
 
 
@@ -108,11 +112,14 @@ async def plan_axes(node: ZarrNode, name: str, array: ZarrArray, select: str) ->
         When it does not fit.
     """
     selection = parse_selection(select)
-    _check_labels(selection, {name: array}, node)
-    return await _axes(node, name, array, selection)
+    check_names(selection, {name: array}, node.shown)
+    return await axes_of(name, array, selection, partial(coordinate_of, node, array))
 
 
-async def _axes(node: ZarrNode, name: str, array: ZarrArray, selection: Selection) -> tuple[Axis, ...]:
+async def axes_of(
+    name: str, array: ZarrArray, selection: Selection, labels: Callable[[str], Awaitable[Coordinate]]
+) -> tuple[Axis, ...]:
+    """Return what a selection chooses of one array; `labels` gives those of a dimension."""
     if selection.labels is None:
         return by_index(selection.items, array.shape, printable(name))
     items: list[slice | int] = []
@@ -121,7 +128,7 @@ async def _axes(node: ZarrNode, name: str, array: ZarrArray, selection: Selectio
         if dimension is None or text is None:
             items.append(slice(None))
             continue
-        coordinate = await coordinate_of(node, array, dimension)
+        coordinate = await labels(dimension)
         if len(coordinate.values) != size:
             raise TensorFormatError(
                 f"{printable(name)} has {size} entries along {printable(dimension)}, its coordinates "

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -183,6 +185,15 @@ def _viewed(name: str) -> Iterator[object]:
     yield from (viewer, viewer.to_json(), viewer._repr_mimebundle_())
 
 
+def _sampled(name: str) -> Iterator[object]:
+    for at, key in enumerate((FILE, "notes.txt", "broken.safetensors")):
+        yield jg.sample(f"{name}://{key}", f"{_local(name)} {at}", overwrite=True)
+
+
+def _local(_: str) -> str:
+    return str(Path(os.environ["JUPYTER_GPU_CONNECTIONS"]).parent / "sampled")
+
+
 def _measured(name: str) -> Iterator[object]:
     with jg.measure() as took:
         yield from _load(name)
@@ -214,6 +225,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
     "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
+    "sample": _sampled,
     "save": _saved,
     "view": _viewed,
 }
@@ -224,6 +236,7 @@ WORDS: dict[str, Callable[[str], str]] = {
     "link": lambda name: f"{name}://{FILE}",
     "src": lambda name: f"{name}://{FILE}",
     "dst": lambda name: f"{name}://copied",
+    "local": _local,
     "name": lambda _: "tensors",
     "rung": lambda _: "cache",
 }

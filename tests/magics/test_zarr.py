@@ -77,6 +77,19 @@ def test_a_mistake_is_one_line(cells, values, line, said):
     assert "t2m" not in cells.value("dir()")
 
 
+def test_a_sample_is_a_store(cells, values, tmp_path):
+    outcome = cells.run(f"import zarr\n%blob sample disk://t2m.zarr {tmp_path}/to.zarr --select 1:4,5")
+    assert outcome.stdout.startswith(f"{tmp_path}/to.zarr: 1 array, 6 B of 120 B; read ")
+    assert outcome.result is None
+    assert zarr.open_array(tmp_path / "to.zarr", mode="r")[...].tolist() == values[1:4, 5:6].tolist()
+    outcome = cells.run(f"%blob sample disk://t2m.zarr {tmp_path}/to.zarr")
+    assert outcome.traceback[0].endswith("Choose another name, or replace it: --overwrite (overwrite=True).")
+    assert len(outcome.traceback) == 1
+    line = f"said = %blob sample disk://t2m.zarr {tmp_path}/to.zarr --overwrite --max-bytes 16"
+    assert "axis 0 0:2 of 6" in cells.run(line).stdout
+    assert cells.value("said.count") == 1
+
+
 def test_the_exported_script_does_the_same(cells, stores, values, tmp_path):
     lines = "%load_blob disk://t2m.zarr --select '::-2, 3' --raw -d cpu\nprint(t2m.tolist())"
     kept = cells.run(lines)

@@ -73,8 +73,8 @@ def main(path: str, rounds: int, name: str) -> None:
     data = Path(path).read_bytes()
     job: dict[str, Any] = {"cpu_seconds": hdf5._INFO_CPU_SECONDS, "memory_bytes": hdf5._MEMORY_BYTES}
     if name:
-        job |= {"name": name, "ranges": [{"start": 0, "stop": 40, "step": 1}, {"start": 0, "stop": 30, "step": 1}],
-                "most_bytes": 1 << 20}  # fmt: skip
+        ranges = [{"start": 0, "stop": 40, "step": 1}, {"start": 0, "stop": 30, "step": 1}]
+        job |= {"parts": [{"name": name, "ranges": ranges}], "most_bytes": 1 << 20}
     seen, slowest, largest = Counter[str](), 0.0, 0
     plain = outcome(data, job)
     begun = time.monotonic()

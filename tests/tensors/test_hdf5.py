@@ -28,7 +28,7 @@ from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.tensors import hdf5
 from jupyter_gpu_ext.tensors.api import read_info
 from jupyter_gpu_ext.tensors.hdf5 import read_hdf5, read_hdf5_slice
-from jupyter_gpu_ext.tensors.hdf5_walk import values
+from jupyter_gpu_ext.tensors.hdf5_walk import part_of
 from tests.conftest import azure_fields, write_connections
 from tests.faults.proxy import fault_proxy
 from tests.tensors.hdf5_files import LIBVERS, climate, written
@@ -131,7 +131,7 @@ def parts(draw: st.DrawFn) -> tuple[str, list[range]]:
 def test_any_part_equals_h5py(chosen: tuple[str, list[range]]) -> None:
     name, ranges = chosen
     asked = [{"start": one.start, "stop": one.stop, "step": one.step} for one in ranges]
-    about, data = values(CLIMATE, name, asked, 1 << 20)
+    about, data = part_of(CLIMATE, name, asked, 1 << 20)
     expected = CLIMATE[name][()][tuple(slice(one.start, one.stop, one.step) for one in ranges)]
     np.testing.assert_array_equal(np.frombuffer(data, about["dtype"]).reshape(about["shape"]), expected)
 

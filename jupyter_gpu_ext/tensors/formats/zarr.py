@@ -86,6 +86,8 @@ class ZarrArray:
         A name or None an axis.
     unreadable : str
         Why its values are not read here; '' when they are.
+    document : mapping
+        The metadata itself, for who writes an array like it; of version 2 without the attributes.
     """
 
     path: str
@@ -105,6 +107,7 @@ class ZarrArray:
     dimensions: tuple[str | None, ...] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     unreadable: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def native(self) -> np.dtype[Any]:

@@ -62,6 +62,7 @@ def parse_array(found: Mapping[str, Any], attributes: Mapping[str, Any], path: s
         dimensions=_dimensions(attributes, len(shape), shown),
         attributes=attributes,
         unreadable=unreadable or why,
+        document=found,
     )
 
 

@@ -90,7 +90,7 @@ def _array(found: Mapping[str, Any], attributes: Mapping[str, Any], path: str, s
     shape = zarr.lengths(found.get("shape"), 0, shown, "shape")
     rank = len(shape)
     common: dict[str, Any] = {
-        "path": path, "version": 3, "shape": shape, "attributes": attributes,
+        "path": path, "version": 3, "shape": shape, "attributes": attributes, "document": found,
         "dimensions": zarr.names(found.get("dimension_names"), rank, shown),
     }  # fmt: skip
     dtype = _type_name(found.get("data_type"), shown)
