@@ -14,7 +14,7 @@ from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
 from jupyter_gpu_ext.server import doctor as doctor_routes
-from jupyter_gpu_ext.server import files, jobs, release, uploads, viewer
+from jupyter_gpu_ext.server import files, jobs, kinds, release, uploads, viewer
 from jupyter_gpu_ext.server import gpu as gpu_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
@@ -28,6 +28,7 @@ from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
 from jupyter_gpu_ext.storage.uploads import Uploads
+from jupyter_gpu_ext.tensors.kind_cache import Kinds
 from jupyter_gpu_ext.tensors.view_cache import Views
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class GpuExtension(ExtensionApp):
             *uploads.routes(Uploads()),
             *jobs.routes(Jobs()),
             *tensor_routes.routes(),
+            *kinds.routes(Kinds()),
             *viewer.routes(Views(), Turns()),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)

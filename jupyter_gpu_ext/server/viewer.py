@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from tornado.iostream import StreamClosedError
@@ -13,6 +11,7 @@ from tornado.web import authenticated
 
 from jupyter_gpu_ext.errors import GpuExtError, ObjectChangedError
 from jupyter_gpu_ext.server.tensors import ObjectHandler
+from jupyter_gpu_ext.server.waiting import WaitingHandler
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.overview import MOST_BYTES, USUAL_BYTES
 from jupyter_gpu_ext.tensors.value import open_value
@@ -20,60 +19,22 @@ from jupyter_gpu_ext.tensors.view_json import attributes_json, entity_json
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from jupyter_gpu_ext.server.base import Handler
     from jupyter_gpu_ext.server.turns import Turns
     from jupyter_gpu_ext.tensors.value import Value
     from jupyter_gpu_ext.tensors.view import View
     from jupyter_gpu_ext.tensors.view_cache import Views
 
-T = TypeVar("T")
-
 _MOST_CHILDREN = 5000
 _USUAL_CHILDREN = 1000
 _LAST_CHILD = 10_000_000
 
 
-class _ViewHandler(ObjectHandler):
+class _ViewHandler(WaitingHandler, ObjectHandler):
     def initialize(self, views: Views, turns: Turns) -> None:
-        """Take the services, and be ready to stop what nobody waits for any more."""
+        """Take the services."""
         self._views = views
         self._turns = turns
-        self._reading: asyncio.Future[Any] | None = None
-        self._gone = False
-
-    def on_connection_close(self) -> None:
-        """Stop the read: the browser asks for something else."""
-        super().on_connection_close()
-        self._gone = True
-        if self._reading is not None:
-            self._reading.cancel()
-
-    async def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work on the I/O loop as long as the browser waits for it.
-
-        Raises
-        ------
-        StreamClosedError
-            When it does not any more.
-        """
-        if self._gone:
-            work.close()
-            raise StreamClosedError
-        self._reading = asyncio.ensure_future(LOOP.call(work))
-        try:
-            found: T = await self._reading
-        except asyncio.CancelledError:
-            if self._gone:
-                raise StreamClosedError from None
-            raise
-        finally:
-            self._reading = None
-            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
-                # It was stopped before it began.
-                work.close()
-        return found
 
     async def view(self) -> View:
         """Return the view that the request is about, on the I/O loop."""

@@ -118,6 +118,32 @@ export interface Preview {
   readonly bytes_read: number;
 }
 
+/** What a row is: by its name, by its first bytes, by what lies in it. */
+export type RowKind =
+  | 'safetensors'
+  | 'npy'
+  | 'npz'
+  | 'pt'
+  | 'hdf5'
+  | 'netcdf3'
+  | 'zarr'
+  | 'zarr2_array'
+  | 'zarr2_group'
+  | 'zarr3'
+  | 'sharded'
+  | 'distributed';
+
+export interface KindsRequest {
+  readonly connection: string;
+  readonly rows: readonly Pick<Entry, 'key' | 'etag'>[];
+}
+
+export interface KindsAnswer {
+  readonly kinds: Readonly<Record<string, RowKind | null>>;
+  /** The keys that storage did not answer for in time. */
+  readonly later: readonly string[];
+}
+
 /** An upload that the server keeps until it is committed or aborted. */
 export interface UploadSession {
   readonly id: string;
@@ -289,6 +315,12 @@ export class Api {
 
   preview(connection: string, key: string): Promise<Preview> {
     return request(this._settings, 'tensors/preview', { connection, key });
+  }
+
+  /** What rows are, for their badges. */
+  kinds(body: KindsRequest, signal: AbortSignal): Promise<KindsAnswer> {
+    const init = { ...json('POST', body), signal };
+    return request(this._settings, 'tensors/kinds', {}, init);
   }
 
   tensorInfo(

@@ -125,6 +125,10 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
         ask("/tensors/value", "get", connection=ask.name, key=key, path="/w") for key in KEYS
     ],
     ("/tensors/chunks", "get"): _each("/tensors/chunks"),
+    ("/tensors/kinds", "post"): lambda ask: ask(
+        "/tensors/kinds", "post",
+        {"connection": ask.name, "rows": [{"key": key, "etag": None} for key in (*KEYS, "a/", "none.bin")]},
+    ),
 }  # fmt: skip
 
 

@@ -26,6 +26,16 @@ await visit('lab', async page => {
   await preview.waitFor();
   const table = await preview.innerText();
 
+  // A Zarr store under an ordinary name is seen to be one, and can be viewed.
+  await row('era').locator('.jp-gpuext-Kind').waitFor();
+  const numpy = await row('net.bin').locator('.jp-gpuext-Kind').innerText();
+  const named = await panel.getByRole('treeitem', { name: 'era zarr', exact: true }).count();
+  const plain = await row('plain').innerText();
+  await row('era').click({ button: 'right' });
+  const offered = await page.locator('.lm-Menu-itemLabel:visible').allInnerTexts();
+  await shot(page, 'kinds-menu');
+  await page.keyboard.press('Escape');
+
   const menu = async (name, entry) => {
     await row(name).click({ button: 'right' });
     await page.locator('.lm-Menu-itemLabel', { hasText: entry }).click();
@@ -50,5 +60,5 @@ await visit('lab', async page => {
   const question = await dialog.innerText();
   await dialog.getByRole('button', { name: 'Delete' }).click();
   await row('9 MB é#.bin').waitFor({ state: 'detached' });
-  return { offer, kept, table, same, question, connection: await connection.innerText() };
+  return { offer, kept, table, named, numpy, plain, offered, same, question, connection: await connection.innerText() };
 });

@@ -56,6 +56,8 @@ export function Browser(props: IBrowserProps): React.JSX.Element {
         onRename={() => run(CommandIDs.rename)}
         onFind={() => run(CommandIDs.find)}
         onRenew={row => onRenew(placeOf(row).connection)}
+        kindOf={row => model.badges.kindOf(row)}
+        onSeen={rows => model.badges.seen(rows)}
         onDrag={dragRow}
         onDrop={props.onDrop}
       />

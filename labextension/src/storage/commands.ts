@@ -6,6 +6,7 @@ import type { IStorageContext } from './context';
 import { pickFiles } from './drop';
 import { copyTo, disconnect, newFolder, removeObject, rename } from './edit';
 import { insertLoad, insertReader, pathOf, urlOf } from './insertrow';
+import { isZarr } from './kinds';
 import { mayHoldArrays, mayHoldTensors } from './look';
 import { STORAGE_PANEL_ID } from './context';
 import { isPinned, togglePin, withRecent } from './paths';
@@ -68,7 +69,7 @@ export function addStorageCommands(
 }
 
 function addInsertCommands(context: IStorageContext): void {
-  const { trans } = context;
+  const { model, trans } = context;
   addRowCommand(context, {
     id: CommandIDs.insertLoad,
     label: trans.__('Load'),
@@ -81,7 +82,8 @@ function addInsertCommands(context: IStorageContext): void {
       id,
       label,
       kinds: ['object', 'folder'],
-      isEnabled: row => callFor(reader, row.entry.key) !== null,
+      isEnabled: row =>
+        callFor(reader, row.entry.key, model.badges.kindOf(row)) !== null,
       run: row => insertReader(context, row, reader)
     });
   };
@@ -109,7 +111,9 @@ function addFileCommands(context: IStorageContext): void {
     id: CommandIDs.view,
     label: trans.__('View'),
     kinds: ['object', 'folder'],
-    isOffered: row => mayHoldArrays(row.entry.key),
+    isOffered: row =>
+      mayHoldArrays(row.entry.key) ||
+      isZarr(row.entry.key, model.badges.kindOf(row)),
     run: row => {
       const path = pathOf(row);
       if (path) {

@@ -11,8 +11,8 @@ import type { StorageModel } from './model';
 import { withRecent } from './paths';
 import type { Reader } from './readcode';
 import { pythonLiteral, readSource } from './readcode';
-import { isArchived } from './row';
 import type { FolderRow, ObjectRow, Row } from './rows';
+import { isArchived } from './rows';
 import type { Path } from './target';
 
 export function insertLoad(context: IStorageContext, row: ObjectRow): void {
@@ -32,12 +32,13 @@ export function insertReader(
   reader: Reader
 ): void {
   const path = pathOf(row);
+  const kind = context.model.badges.kindOf(row);
   if (path) {
     const { connection, key } = path;
     insert(
       context,
       row,
-      above => readSource(reader, connection, key, above) ?? ''
+      above => readSource(reader, connection, key, above, kind) ?? ''
     );
   }
 }

@@ -10,7 +10,7 @@ import { formatBytes, formatShape, printable } from '../format';
 import type { ApiError } from '../request';
 import type { Inside } from './look';
 import { PreviewBody } from './preview';
-import { isArchived } from './row';
+import { isArchived } from './rows';
 
 /** The strip is a glance; a table of thousands is another view's work. */
 const SHOWN_TENSORS = 50;

@@ -25,9 +25,9 @@ export function mayHoldTensors(name: string): boolean {
   return !NO_TENSORS.test(name);
 }
 
-const ARRAYS = /\.(zarr|npy|npz|safetensors|pt|pth|bin|ckpt)\/?$/i;
+const ARRAYS = /\.(npy|npz|safetensors|pt|pth|bin|ckpt)$/i;
 
-/** Whether a file or a folder may hold arrays to view, by its name alone. */
+/** Whether a file may hold arrays to view, by its name alone. */
 export function mayHoldArrays(key: string): boolean {
   return ARRAYS.test(key);
 }

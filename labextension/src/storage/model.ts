@@ -3,6 +3,7 @@ import { VDomModel } from '@jupyterlab/ui-components';
 import type { Api, Connection, Entry, Found } from '../api';
 import type { ApiError } from '../request';
 import { asApiError } from '../request';
+import { Badges } from './badges';
 import { Looking } from './looking';
 import type { MarkableRow, Marks } from './marks';
 import { NO_MARKS, between, isMarkable, toggled } from './marks';
@@ -25,15 +26,19 @@ export class StorageModel extends VDomModel {
   constructor(
     private readonly _api: Pick<
       Api,
-      'connections' | 'list' | 'tensorInfo' | 'preview'
+      'connections' | 'list' | 'tensorInfo' | 'preview' | 'kinds'
     >
   ) {
     super();
     this.looking = new Looking(_api, () => this.stateChanged.emit());
+    this.badges = new Badges(_api, () => this.stateChanged.emit());
   }
 
   /** What is inside the selected file. */
   readonly looking: Looking;
+
+  /** What the rows on screen are. */
+  readonly badges: Badges;
 
   pageSize = DEFAULT_PAGE_SIZE;
 
@@ -114,6 +119,7 @@ export class StorageModel extends VDomModel {
 
   /** List a folder from its beginning. */
   list(place: Place): Promise<void> {
+    this.badges.doubt(place);
     return this._page(place, null);
   }
 
@@ -253,6 +259,7 @@ export class StorageModel extends VDomModel {
 
   override dispose(): void {
     this.looking.close();
+    this.badges.close();
     super.dispose();
   }
 

@@ -55,10 +55,12 @@ export class StoragePanel
     }
     this.model.stateChanged.connect(this._onModel, this);
     this.node.addEventListener('keydown', event => this._onKey(event));
+    document.addEventListener('visibilitychange', this._watch);
   }
 
   override dispose(): void {
     window.clearInterval(this._clock);
+    document.removeEventListener('visibilitychange', this._watch);
     this._expiry.watch([]);
     Signal.clearData(this);
     super.dispose();
@@ -89,6 +91,7 @@ export class StoragePanel
   protected override onAfterHide(msg: Message): void {
     super.onAfterHide(msg);
     window.clearInterval(this._clock);
+    this._watch();
   }
 
   protected override onAfterShow(msg: Message): void {
@@ -137,6 +140,7 @@ export class StoragePanel
 
   /** Nothing is asked before somebody looks; a failure is asked about again. */
   private _ask(): void {
+    this._watch();
     if (!this.isVisible) {
       return;
     }
@@ -270,6 +274,10 @@ export class StoragePanel
       this._expiry.watch(connections);
     }
   }
+
+  /** What rows are is asked for only while they are seen. */
+  private readonly _watch = (): void =>
+    this.model.badges.watch(this.isVisible && !document.hidden);
 
   private readonly _expiry: ExpiryWatch;
   private _watched: readonly Connection[] = [];

@@ -1,7 +1,9 @@
-// The code that reads a file with another library, by its name alone. Pure.
+// The code that reads a file with another library, by its name and what it is. Pure.
 
+import type { RowKind } from '../api';
 import { printable } from '../format';
 import { LOAD_EXT_LINE, hasLoadExt, nameUrl, variableName } from './insert';
+import { isZarr } from './kinds';
 
 export type Reader = 'pandas' | 'xarray';
 
@@ -21,8 +23,12 @@ const PANDAS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** How a library reads what has this key; null when it does not. */
-export function callFor(reader: Reader, key: string): ICall | null {
-  return reader === 'pandas' ? pandasCall(key) : xarrayCall(key);
+export function callFor(
+  reader: Reader,
+  key: string,
+  kind: RowKind | null = null
+): ICall | null {
+  return reader === 'pandas' ? pandasCall(key) : xarrayCall(key, kind);
 }
 
 /** The code for a new cell below cells with these sources; null: cannot. */
@@ -30,9 +36,10 @@ export function readSource(
   reader: Reader,
   connection: string,
   key: string,
-  sourcesAbove: readonly string[]
+  sourcesAbove: readonly string[],
+  kind: RowKind | null = null
 ): string | null {
-  const call = callFor(reader, key);
+  const call = callFor(reader, key, kind);
   if (!call) {
     return null;
   }
@@ -60,8 +67,12 @@ function pandasCall(key: string): ICall | null {
     : null;
 }
 
-function xarrayCall(key: string): ICall | null {
-  if (/\.zarr\/?$/i.test(key)) {
+function xarrayCall(key: string, kind: RowKind | null): ICall | null {
+  if (kind === 'zarr2_array') {
+    // Which opens groups only.
+    return null;
+  }
+  if (isZarr(key, kind)) {
     const write = (url: string) => `xr.open_zarr(${url})`;
     return { imports: 'import xarray as xr', write };
   }

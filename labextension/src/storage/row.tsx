@@ -6,12 +6,14 @@ import {
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
+import type { RowKind } from '../api';
 import { MiddleCut } from '../components/middlecut';
 import { Button } from '../components/notice';
 import { Words, wordsFor } from '../components/words';
 import { formatBytes, formatDay, printable } from '../format';
 import { lockIcon, objectIcon, storageIcon, tensorIcon } from '../icons';
 import { expiryOf } from './expiry';
+import { badgeOf } from './kinds';
 import type {
   ConnectionRow,
   FolderRow,
@@ -20,10 +22,13 @@ import type {
   Row,
   ShardsRow
 } from './rows';
+import { isArchived } from './rows';
 import { shardsBytes, shardsPattern } from './shards';
 
 interface IRowProps<T> {
   readonly row: T;
+  /** What it is, where that is known. */
+  readonly kind: RowKind | null;
   readonly trans: TranslationBundle;
   /** The one click that a note row offers: Retry, Load more, Refresh. */
   readonly onNext: () => void;
@@ -37,7 +42,7 @@ export function RowContent(props: IRowProps<Row>): React.JSX.Element {
     case 'connection':
       return <ConnectionCells {...props} row={row} />;
     case 'folder':
-      return <FolderCells row={row} />;
+      return <FolderCells {...props} row={row} />;
     case 'object':
       return <ObjectCells {...props} row={row} />;
     case 'shards':
@@ -143,7 +148,8 @@ function RenewButton(
   );
 }
 
-function FolderCells({ row }: { row: FolderRow }): React.JSX.Element {
+function FolderCells(props: IRowProps<FolderRow>): React.JSX.Element {
+  const { row } = props;
   const name = printable(row.entry.name);
   return (
     <>
@@ -152,7 +158,22 @@ function FolderCells({ row }: { row: FolderRow }): React.JSX.Element {
       <span className="jp-gpuext-Name" title={name}>
         {name}
       </span>
+      <KindBadge {...props} />
     </>
+  );
+}
+
+function KindBadge(props: IRowProps<Row>): React.JSX.Element | null {
+  const { row, kind, trans } = props;
+  if (kind === null || !('entry' in row)) {
+    return null;
+  }
+  const { text, title } = badgeOf(kind, trans);
+  const isSaid = row.entry.name.toLowerCase().endsWith(`.${text}`);
+  return (
+    <span className="jp-gpuext-Kind" data-said={isSaid} title={title}>
+      {text}
+    </span>
   );
 }
 
@@ -195,6 +216,7 @@ function ObjectCells(props: IRowProps<ObjectRow>): React.JSX.Element {
           <MiddleCut text={name} />
         )}
       </span>
+      <KindBadge {...props} />
       {isArchived(props.row) ? (
         <span className="jp-gpuext-Tag">{props.trans.__('archived')}</span>
       ) : null}
@@ -290,7 +312,3 @@ function ProblemCells(
 
 /** A hint by name alone; what is inside is asked when the file is selected. */
 const LOOKS_LIKE_TENSORS = /\.(safetensors|pth?|ckpt|bin)$/i;
-
-export function isArchived(row: ObjectRow): boolean {
-  return row.entry.tier?.toLowerCase() === 'archive';
-}

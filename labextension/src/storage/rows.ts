@@ -85,6 +85,10 @@ export function placeOf(row: Row): Place {
     : row.place;
 }
 
+export function isArchived(row: ObjectRow): boolean {
+  return row.entry.tier?.toLowerCase() === 'archive';
+}
+
 interface IAt extends ISibling {
   readonly level: number;
 }

@@ -2,8 +2,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import * as React from 'react';
 
+import type { RowKind } from '../api';
 import { printable } from '../format';
 import { labelOf, stepFor } from './keys';
+import { isZarr } from './kinds';
 import { RowContent } from './row';
 import type { Row } from './rows';
 import { placeOf } from './rows';
@@ -11,6 +13,7 @@ import { placeId } from './state';
 
 const ROW_PIXELS = 24;
 const OVERSCAN_ROWS = 6;
+const NOTHING_SEEN = { startIndex: 0, endIndex: -1 };
 const TREE_ID = 'jp-gpuext-tree';
 
 interface ITreeProps {
@@ -42,6 +45,10 @@ interface ITreeProps {
   readonly onRenew: (row: Row) => void;
   /** The pointer is pressed on a row, perhaps to drag it. */
   readonly onDrag: (row: Row, press: PointerEvent) => void;
+  /** What a row is, as far as is known. */
+  readonly kindOf: (row: Row) => RowKind | null;
+  /** The rows that are on screen. */
+  readonly onSeen: (rows: readonly Row[]) => void;
   /** Files were dropped on a row. */
   readonly onDrop: (row: Row, data: DataTransfer) => void;
 }
@@ -78,6 +85,10 @@ export function Tree(props: ITreeProps): React.JSX.Element {
     }
     // Not when only the index shifts.
   }, [selected?.id, props.stripState]);
+  const { startIndex, endIndex } = virtual.range ?? NOTHING_SEEN;
+  React.useEffect(() => {
+    props.onSeen(rows.slice(startIndex, endIndex + 1));
+  }, [rows, startIndex, endIndex]);
   const onKeyDown = (event: React.KeyboardEvent) => {
     if (event.target !== event.currentTarget || hasModifier(event)) {
       return;
@@ -151,6 +162,7 @@ interface ITreeRowProps extends ITreeProps {
 function TreeRow(props: ITreeRowProps): React.JSX.Element {
   const { row, index, selected, onSelect, onToggle } = props;
   const isSelected = row.id === selected?.id;
+  const kind = props.kindOf(row);
   return (
     <div
       ref={props.measure}
@@ -167,6 +179,7 @@ function TreeRow(props: ITreeRowProps): React.JSX.Element {
       data-index={index}
       data-drop={props.isOver}
       data-kind={row.kind}
+      data-zarr={row.kind === 'folder' && isZarr(row.entry.key, kind)}
       data-name={printable(labelOf(row))}
       style={{
         transform: `translateY(${props.offset}px)`,
@@ -192,6 +205,7 @@ function TreeRow(props: ITreeRowProps): React.JSX.Element {
     >
       <RowContent
         row={row}
+        kind={kind}
         trans={props.trans}
         onNext={() => props.onNext(row)}
         onRenew={() => props.onRenew(row)}
