@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_gpu_ext.errors import DeniedError, NotFoundError, TensorFormatError
+from jupyter_gpu_ext.errors import DeniedError, NotFoundError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import resolve
 from jupyter_gpu_ext.storage.models import Deep
@@ -25,7 +25,6 @@ _PAGE = 1000
 # The most that a provider answers at once; some answer less.
 _FLAT_PAGE = 5000
 _DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
-_MOST_LEVELS = 64
 _MOST_TREE_BYTES = 32 << 20
 
 
@@ -231,7 +230,7 @@ class _Opening:
     async def _descend(self, visit: Callable[[str], Awaitable[bool]], is_group: bool) -> None:
         """Visit the folders of groups, a level at a time; arrays' own folders are never listed."""
         groups, count = [""] if is_group else [], 0
-        for depth in range(_MOST_LEVELS):
+        for depth in range(zarr.MOST_LEVELS):
             if not groups:
                 return
             if depth == 1:
@@ -252,7 +251,7 @@ class _Opening:
             if not self._deep:
                 self._unread = frozenset(groups)
                 return
-        raise TensorFormatError(f"{self._shown} has groups in groups without end.", hint=zarr.DAMAGED)
+        raise zarr.too_deep(self._shown)
 
     async def _list_all(self) -> _Listed | None:
         """Return the documents at any depth by one page of names; None where there is more, or listings are free."""
