@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 100
 # A list that holds one list twice, and so on a hundred deep, has 2**100 leaves.
-_MOST_NODES = 4_000_000
-_MOST_NAME_CHARS = 64 << 20
+_MOST_NODES, _MOST_CONTAINERS = 4_000_000, 500_000
+_MOST_NAME_CHARS = 16 << 20
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 # The keys from a leaf up to the top; a name is only written out where a tensor is.
@@ -58,17 +58,21 @@ def flatten(tree: Any) -> dict[str, Tensor]:
 
 class _Walk:
     def __init__(self) -> None:
-        self._nodes = 0
+        self._nodes = self._containers = 0
 
     def leaves(self, node: Any, path: _Path, depth: int) -> Iterator[tuple[_Path, Tensor]]:
-        self._nodes += 1
-        if depth > _DEEPEST or self._nodes > _MOST_NODES:
+        self._containers += 1
+        if depth > _DEEPEST or self._nodes > _MOST_NODES or self._containers > _MOST_CONTAINERS:
             raise _strange("The containers inside are nested too deeply.")
         if isinstance(node, Tensor):
             yield path, node
         elif isinstance(node, (dict, list, tuple)):
             for key, value in _items(node):
-                yield from self.leaves(value, (path, key), depth + 1)
+                self._nodes += 1
+                if isinstance(value, Tensor):
+                    yield (path, key), value
+                elif not isinstance(value, _PLAIN):
+                    yield from self.leaves(value, (path, key), depth + 1)
         elif isinstance(node, (set, frozenset)):
             if any(isinstance(item, Tensor) for item in node):
                 raise _strange("It holds a set of tensors, which have no names.")

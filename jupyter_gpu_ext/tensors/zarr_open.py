@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_gpu_ext.errors import DeniedError, NotFoundError, TensorFormatError
+from jupyter_gpu_ext.errors import DeniedError, NotFoundError
 from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import resolve
+from jupyter_gpu_ext.storage.models import Deep
+from jupyter_gpu_ext.storage.names import unaddressable
 from jupyter_gpu_ext.tensors.formats import zarr, zarr_v2, zarr_v3
 from jupyter_gpu_ext.tensors.formats.zarr import ZarrArray, ZarrGroup
 from jupyter_gpu_ext.tensors.objects import Objects, together
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from jupyter_gpu_ext.storage.models import Version
     from jupyter_gpu_ext.tensors.labels import Coordinate
 
 _PAGE = 1000
-_MOST_LEVELS = 64
+# The most that a provider answers at once; some answer less.
+_FLAT_PAGE = 5000
+_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _MOST_TREE_BYTES = 32 << 20
 
 
@@ -112,7 +116,11 @@ async def open_zarr(url: str) -> ZarrNode:
 
 
 async def find_zarr(url: str, *, deep: bool = True) -> ZarrNode | None:
-    """Do what `open_zarr` does; None where there is no Zarr metadata: two requests at once, then three.
+    """Do what `open_zarr` does; None where there is no Zarr metadata.
+
+    One request where version 3 is an array or consolidated, two where version 2 is consolidated. Version 3 that is
+    not takes 2 + nodes; version 2 takes 5 + documents, and one more for each group, of those in the first where one
+    page of names holds all objects. Where that does not, or on a disk, groups in groups take a listing each.
 
     Parameters
     ----------
@@ -134,14 +142,15 @@ class _Opening:
         self._bytes = 0
         self._deep = deep
         self._unread: frozenset[str] = frozenset()
+        self._listed: _Listed | None = None
         self._denied: DeniedError | None = None
 
     async def node(self) -> ZarrNode | None:
-        found = await self._documents("", "zarr.json", ".zmetadata")
-        if "zarr.json" in found:
+        found = await self._documents("", "zarr.json")
+        if found:
             root = zarr_v3.parse_consolidated(found["zarr.json"], self._shown)
             return self._node(root or await self._walk_v3(found["zarr.json"]), 3, consolidated=root is not None)
-        if ".zmetadata" in found:
+        if found := await self._documents("", ".zmetadata"):
             return self._node(zarr_v2.parse_consolidated(found[".zmetadata"], self._shown), 2, consolidated=True)
         found = await self._documents("", ".zgroup", ".zarray", ".zattrs")
         if ".zgroup" in found or ".zarray" in found:
@@ -162,7 +171,10 @@ class _Opening:
         found = dict[str, dict[str, Any]]()
 
         async def read(name: str) -> None:
-            document = await self._document(f"{path}/{name}".lstrip("/"))
+            below = f"{path}/{name}".lstrip("/")
+            if self._listed is not None and below not in self._listed.documents:
+                return
+            document = await self._document(below)
             if document is not None:
                 found[name] = document
 
@@ -218,9 +230,11 @@ class _Opening:
     async def _descend(self, visit: Callable[[str], Awaitable[bool]], is_group: bool) -> None:
         """Visit the folders of groups, a level at a time; arrays' own folders are never listed."""
         groups, count = [""] if is_group else [], 0
-        for _ in range(_MOST_LEVELS):
+        for depth in range(zarr.MOST_LEVELS):
             if not groups:
                 return
+            if depth == 1:
+                self._listed = await self._list_all()
             below: list[str] = []
             await together([self._children(path, below) for path in groups])
             count += len(below)
@@ -237,9 +251,21 @@ class _Opening:
             if not self._deep:
                 self._unread = frozenset(groups)
                 return
-        raise TensorFormatError(f"{self._shown} has groups in groups without end.", hint=zarr.DAMAGED)
+        raise zarr.too_deep(self._shown)
+
+    async def _list_all(self) -> _Listed | None:
+        """Return the documents at any depth by one page of names; None where there is more, or listings are free."""
+        if self._objects.near or not isinstance(self._objects.backend.inner, Deep):
+            return None
+        prefix = self._objects.key("")
+        page = await self._objects.sizes(prefix, marker=None, limit=_FLAT_PAGE)
+        there = (key[len(prefix) :] for key in page.sizes if not unaddressable(key))
+        return None if page.marker is not None else _listed(there)
 
     async def _children(self, path: str, below: list[str]) -> None:
+        if self._listed is not None:
+            below += self._listed.children.get(path, ())
+            return
         prefix = "/".join(part for part in (self._key, path) if part)
         prefix = f"{prefix}/" if prefix else ""
         marker, seen = None, set[str | None]()
@@ -254,3 +280,19 @@ class _Opening:
             marker = page.marker
             if marker is None or len(below) > zarr.MOST_NODES:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The documents of a whole tree, and the nodes below each node, by path."""
+
+    documents: frozenset[str]
+    children: Mapping[str, list[str]]
+
+
+def _listed(keys: Iterable[str]) -> _Listed:
+    documents = frozenset(key for key in keys if key.rpartition("/")[2] in _DOCUMENTS)
+    children: dict[str, list[str]] = {}
+    for path in sorted({key.rpartition("/")[0] for key in documents} - {""}):
+        children.setdefault(path.rpartition("/")[0], []).append(path)
+    return _Listed(documents, children)

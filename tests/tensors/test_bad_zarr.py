@@ -9,7 +9,6 @@ import pickle
 import random
 import re
 import struct
-import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import numcodecs
@@ -22,6 +21,7 @@ from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.codecs import DamagedChunkError, zstd_content_size
 from jupyter_gpu_ext.tensors.formats import zarr as formats
 from jupyter_gpu_ext.tensors.zarr_store import open_zarr, rows
+from tests.tensors.bounds import light, quick
 from tests.tensors.zarr_stores import CORPUS, load
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def consolidated(nodes: dict[str, Any], **change: Any) -> dict[str, Any]:
 
 
 GROUP = {"zarr_format": 2}
+V3_GROUP = {"zarr_format": 3, "node_type": "group"}
 
 
 def zmetadata(nodes: Any) -> dict[str, Any]:
@@ -161,6 +162,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "v3 another kind": (consolidated({}, kind="reference"), "another kind"),
     "v3 node of text": (consolidated({"a": "x"}), "no object"),
     "20,000 nodes": (consolidated({str(at): {} for at in range(20_000)}), "more than 10,000"),
+    "1,000 groups in groups": (consolidated({"/".join("a" * at): V3_GROUP for at in range(1, 1000)}), "without end"),
+    "5,000 nodes far down": (consolidated({"a/" * 500 + str(at): V3_GROUP for at in range(5000)}), "without end"),
     "node type": (three(node_type="table"), "no Zarr node"),
     "version 4": (three(zarr_format=4), "no Zarr node"),
     "unknown key": (three(magic={"must_understand": True}), "'magic', which must be understood"),
@@ -208,22 +211,26 @@ def put(folder: Path, documents: dict[str, Any]) -> str:
     return str(folder)
 
 
-def refused(url: str, most_bytes: int = 64 << 20) -> GpuExtError:
-    """Load, and return the one error; never much memory."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(GpuExtError) as caught:
-            load(url)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < most_bytes
+def refused(url: str) -> GpuExtError:
+    """Load, and return the one error; never much time or memory."""
+    with quick(), pytest.raises(GpuExtError) as caught:
+        load(url)
+    with light(), pytest.raises(type(caught.value)):
+        load(url)
     error = caught.value
     assert isinstance(error, (UnsupportedFormatError, TooLargeError))
     assert len(str(error)) < 1500
     assert str(error).isprintable()
     assert error.hint
     return error
+
+
+def test_as_many_nodes_as_are_read(tmp_path: Path) -> None:
+    """Side by side and far down: the last one is bad."""
+    sides = {f"{'g/' * 60}{at}": V3_GROUP for at in range(formats.MOST_NODES - 2)}
+    assert "no Zarr node" in refused(put(tmp_path / "groups", consolidated(sides | {"x": {}}))).message
+    arrays = {str(at): V3 for at in range(500)}
+    assert "no Zarr node" in refused(put(tmp_path / "arrays", consolidated(arrays | {"x": {}}))).message
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -368,7 +375,7 @@ def test_bad_shard(tmp_path: Path, name: str) -> None:
     (tmp_path / "s" / "c" / "1").mkdir(parents=True)
     (tmp_path / "s" / "c" / "1" / "0").write_bytes(data)
     for select in ("", "2", "2:3, ::2"):
-        with pytest.raises(TensorFormatError) as caught:
+        with quick(), light(), pytest.raises(TensorFormatError) as caught:
             load(url, select=select)
         assert caught.value.message.startswith("s: shard 'c/1/0' is damaged: ")
         assert message in caught.value.message

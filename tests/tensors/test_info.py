@@ -17,6 +17,7 @@ import zarr
 
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.tensors import zarr_open
 from jupyter_gpu_ext.tensors.api import read_info
 from tests.conftest import AZURITE_ACCOUNT, AZURITE_KEY, azure_fields, write_connections
 from tests.faults.proxy import FaultProxy, fault_proxy
@@ -228,23 +229,64 @@ def tree(path: Path, version: int, *, consolidated: bool) -> int:
     return 1 + 3 + 12
 
 
+def documents(path: Path) -> int:
+    return sum(one.name in ("zarr.json", ".zgroup", ".zarray", ".zattrs") for one in path.rglob("*"))
+
+
+def asked(wired: FaultProxy, name: str) -> tuple[int, int, int]:
+    """Return requests and listings on the wire, and how many arrays were found."""
+    wired.log.clear()
+    info = jg.info(f"weights://{name}.zarr").to_json()
+    assert info["requests"] == len(wired.log)
+    return len(wired.log), sum("comp=list" in line for line, _ in wired.log), info["tensor_count"]
+
+
 @pytest.mark.parametrize("version", [2, 3])
-def test_requests_of_a_tree(wired: FaultProxy, azure_store: Store, tmp_path: Path, version: int) -> None:
-    for consolidated in (True, False):
-        name = f"{version}-{consolidated}"
-        nodes = tree(tmp_path / name, version, consolidated=consolidated)
-        upload(tmp_path / name, azure_store, f"{name}.zarr")
-        wired.log.clear()
-        info = jg.info(f"weights://{name}.zarr").to_json()
-        assert (info["tensor_count"], len(info["groups"])) == (12, 3)
-        listings = [line for line, _ in wired.log if "comp=list" in line]
-        assert info["requests"] == len(wired.log)
-        if consolidated:
-            assert len(wired.log) <= 4
-        else:
-            # A listing a group, without which nobody knows what is in it; version 2 has two documents a node.
-            assert len(listings) == 4
-            assert len(wired.log) - len(listings) <= 2 + nodes * (1 if version == 3 else 2) + (version == 2) * 6
+def test_requests_of_a_tree(
+    wired: FaultProxy, azure_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    tree(tmp_path / "whole", version, consolidated=True)
+    upload(tmp_path / "whole", azure_store, "whole.zarr")
+    assert asked(wired, "whole") == (4 - version, 0, 12)
+    nodes = tree(tmp_path / "x", version, consolidated=False)
+    upload(tmp_path / "x", azure_store, "x.zarr")
+    # Version 2 has up to two documents a node, and looks for an array where there is one of two groups.
+    most = 2 + nodes if version == 3 else 5 + documents(tmp_path / "x") + 2
+    assert asked(wired, "x") == (most, 2, 12)
+    # More objects than a page has names: a listing for each of the three groups below the first.
+    monkeypatch.setattr(zarr_open, "_FLAT_PAGE", 10)
+    assert asked(wired, "x") == (most + 3 + (version == 2), 5, 12)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_requests_of_a_group_whatever_its_chunks(
+    wired: FaultProxy, azure_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setattr(zarr_open, "_FLAT_PAGE", 10)
+    group = zarr.open_group(tmp_path / "x", mode="w", zarr_format=version)
+    for name in "ab":
+        group.create_array(name, shape=(40,), chunks=(1,), dtype="f4")[:] = 1
+    assert upload(tmp_path / "x", azure_store, "x.zarr") > 80
+    most = 1 + 3 if version == 3 else 4 + documents(tmp_path / "x")
+    assert asked(wired, "x") == (most, 1, 2)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_one_page_of_names_shows_what_listings_show(
+    wired: FaultProxy, azure_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    """Strays among them: a node without a name, one below no group, a folder without documents."""
+    tree(tmp_path / "x", version, consolidated=False)
+    array = next((tmp_path / "x").glob("a/0/*z*"))
+    for place in ("a//", "b/none/deeper/"):
+        azure_store.put(f"x.zarr/{place}{array.name}", array.read_bytes())
+    azure_store.put("x.zarr/b/c/notes/readme.txt", b"x")
+    upload(tmp_path / "x", azure_store, "x.zarr")
+    at_once = jg.info("weights://x.zarr").to_json()
+    monkeypatch.setattr(zarr_open, "_FLAT_PAGE", 10)
+    by_folder = jg.info("weights://x.zarr").to_json()
+    assert at_once["requests"] < by_folder["requests"]
+    assert at_once | {"requests": 0} == by_folder | {"requests": 0}
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -66,6 +66,8 @@ def check_key(key: Any) -> Any:
 
     Hashing tuples of tuples takes forever without a word, and integers can be chosen to have one hash.
     """
+    if type(key) is str or (type(key) is int and abs(key) < 2**64):
+        return key
     rest, seen = [key], 0
     while rest:
         one = rest.pop()

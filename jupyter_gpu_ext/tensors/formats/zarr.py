@@ -24,6 +24,7 @@ MOST_DOCUMENT_BYTES = 8 << 20
 _MOST_VALUES = 400_000
 _DEEPEST = 64
 MOST_NODES = 10_000
+MOST_LEVELS = 64
 _MOST_DIMENSIONS = 32
 DAMAGED = "The metadata is damaged; write the store again."
 
@@ -181,6 +182,11 @@ def too_many(shown: str) -> TooLargeError:
     return TooLargeError(f"{shown} has more than {MOST_NODES:,} groups and arrays.", hint="Open a group inside of it.")
 
 
+def too_deep(shown: str) -> TensorFormatError:
+    """Return the error for a tree that goes down further than any that is meant."""
+    return TensorFormatError(f"{shown} has groups in groups without end.", hint=DAMAGED)
+
+
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) != len(pairs):
         raise ValueError
@@ -210,6 +216,8 @@ def check_path(path: str, shown: str) -> str:
     parts = path.split("/")
     if path and (any(part in ("", ".", "..") for part in parts) or "\0" in path or "\\" in path or len(path) > 2048):
         raise TensorFormatError(f"{shown} names a node {printable(path[:80])!r}.", hint=DAMAGED)
+    if len(parts) > MOST_LEVELS:
+        raise too_deep(shown)
     return path
 
 
@@ -331,10 +339,17 @@ def build(
     TensorFormatError
         When there is neither, or an array has something below it.
     """
+    above = set[str]()
     for path in (*arrays, *groups):
-        parts = path.split("/")[:-1]
-        if ("" in arrays and path) or any("/".join(parts[:end]) in arrays for end in range(1, len(parts) + 1)):
+        if path and "" in arrays:
             raise bad(shown, f"has {printable(path[:200])!r} below an array")
+        parent = path.rpartition("/")[0]
+        # Each folder once, however many nodes have it above them.
+        while parent and parent not in above:
+            if parent in arrays:
+                raise bad(shown, f"has {printable(path[:200])!r} below an array")
+            above.add(parent)
+            parent = parent.rpartition("/")[0]
     if "" in arrays:
         return arrays[""]
     if "" not in groups:
