@@ -218,7 +218,7 @@ def test_the_command_line_never_says_a_secret(six: Six, finder: Finder, tmp_path
         said = run_child(tmp_path, lines, variables)
         typed = "".join(f"{text}\n" for text in six.pasted.values())
         said += run_child(tmp_path, [["blob", "connect"]] * len(six.pasted), variables, typed)
-    assert said.count("safetensors, 1 tensor") == len(six.canaries), "info works over each connection"
+    assert said.count("safetensors, 1 tensor") == 2 * len(six.canaries), "info and view work over each connection"
     assert "DEBUG" in said
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "jupyter_gpu_secrets"]
     found = finder.hits([("what was printed", said), *((path.name, path.read_bytes()) for path in files)])
