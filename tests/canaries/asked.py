@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "net.safetensors"
 KEYS = (FILE, "a//b", "notes.txt", "broken.safetensors", "none.pt")
+FIELD, GRID = "field.zarr", "grid.h5"
 
 
 class Asker:
@@ -117,14 +118,25 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ("/transfers", "get"): lambda ask: ask("/transfers", "get"),
     ("/transfers/{job}", "delete"): lambda ask: ask("/transfers/{job}", "delete"),
     ("/tensors/preview", "get"): _each("/tensors/preview"),
-    ("/tensors/info", "get"): _each("/tensors/info"),
-    ("/tensors/plan", "get"): _each("/tensors/plan"),
-    ("/tensors/entity", "get"): _each("/tensors/entity"),
-    ("/tensors/attributes", "get"): _each("/tensors/attributes"),
-    ("/tensors/value", "get"): lambda ask: [
-        ask("/tensors/value", "get", connection=ask.name, key=key, path="/w") for key in KEYS
+    ("/tensors/info", "get"): lambda ask: [
+        _each("/tensors/info")(ask),
+        *(ask("/tensors/info", "get", connection=ask.name, key=FIELD, deep=deep) for deep in ("true", "false")),
+        ask("/tensors/info", "get", connection=ask.name, key=GRID),
     ],
-    ("/tensors/chunks", "get"): _each("/tensors/chunks"),
+    ("/tensors/plan", "get"): _each("/tensors/plan"),
+    **{
+        (path, "get"): lambda ask, path=path: [
+            _each(path)(ask), ask(path, "get", connection=ask.name, key=FIELD, path="/field.zarr")
+        ]
+        for path in ("/tensors/entity", "/tensors/attributes")
+    },
+    ("/tensors/value", "get"): lambda ask: [
+        *(ask("/tensors/value", "get", connection=ask.name, key=key, path="/w") for key in KEYS),
+        ask("/tensors/value", "get", connection=ask.name, key=FIELD, path="/field.zarr"),
+    ],
+    ("/tensors/chunks", "get"): lambda ask: [
+        ask("/tensors/chunks", "get", connection=ask.name, key=key, select="0") for key in (FIELD, FILE)
+    ],
     ("/tensors/kinds", "post"): lambda ask: ask(
         "/tensors/kinds", "post",
         {"connection": ask.name, "rows": [{"key": key, "etag": None} for key in (*KEYS, "a/", "none.bin")]},
@@ -187,6 +199,8 @@ def _filled(name: str) -> Iterator[object]:
 def _viewed(name: str) -> Iterator[object]:
     viewer = jg.view(f"{name}://{FILE}", path="w", select="0")
     yield from (viewer, viewer.to_json(), viewer._repr_mimebundle_())
+    yield jg.view(f"{name}://{FIELD}", select="0")
+    yield from (jg.info(f"{name}://{FIELD}"), jg.plan(f"{name}://{FIELD}"), jg.load(f"{name}://{FIELD}", device="cpu"))
 
 
 def _sampled(name: str) -> Iterator[object]:

@@ -31,11 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+FIELD = {
+    "zarr_format": 3, "node_type": "array", "shape": [4, 3], "data_type": "float32", "fill_value": 0,
+    "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2, 3]}},
+    "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+    "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+}  # fmt: skip
+# The last one is read in a process of its own, whatever is in it.
 OBJECTS = {
     "net.safetensors": safetensors.numpy.save({"w": np.ones((4, 3), np.float32)}),
     "a//b": b"0123456789",
     "notes.txt": b"hello",
     "broken.safetensors": b"\xff" * 100,
+    "field.zarr/zarr.json": json.dumps(FIELD).encode(),
+    "field.zarr/c/0/0": np.ones((2, 3), np.float32).tobytes(),
+    "grid.h5": b"\x89HDF\r\n\x1a\n" + bytes(1000),
 }
 CONTAINER = "models"
 

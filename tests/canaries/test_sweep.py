@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
 import pickle
 import traceback
 from contextlib import ExitStack, contextmanager
@@ -14,13 +16,13 @@ import pytest
 from fsspec.exceptions import FSTimeoutError
 
 import jupyter_gpu_ext
-from jupyter_gpu_ext.errors import GpuExtError
+from jupyter_gpu_ext.errors import GpuExtError, TensorFormatError
 from jupyter_gpu_ext.storage import backends, connections, gcs, object_ranges, s3_client
 from jupyter_gpu_ext.storage.backends import backend, close_all
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.reader import open_reader
 from jupyter_gpu_ext.storage.retry import Schedule
-from tests.canaries.asked import FILE, FUNCTIONS, ROUTES, Asker
+from tests.canaries.asked import FILE, FUNCTIONS, GRID, ROUTES, Asker
 from tests.canaries.hostile import STATUSES, hostile
 from tests.conftest import free_port, write_connections
 from tests.server.live import logged
@@ -185,7 +187,52 @@ def test_a_secret_in_use_comes_out_nowhere(
     if failure == "success":
         assert ask.statuses["/storage/list", "get"] >= {200}
         assert ask.statuses["/tensors/info", "get"] >= {200, 404, 422}
+        for path in ("entity", "attributes", "value", "chunks"):
+            assert 200 in ask.statuses[f"/tensors/{path}", "get"], path
     else:
         assert ask.statuses["/tensors/info", "get"] != {200}
     found = finder.hits(sinks)
+    assert not found, "\n".join(found)
+
+
+# Stands in for the library: tells what its process was given, and by whom.
+TELLS = """
+import json, pathlib, sys
+class File:
+    def __init__(self, *_, **__):
+        frame, job = sys._getframe(), None
+        while frame and job is None:
+            frame, job = frame.f_back, frame.f_locals.get("job")
+        process = pathlib.Path("/proc/self")
+        told = [process.joinpath(one).read_bytes().decode() for one in ("environ", "cmdline")]
+        pathlib.Path({where!r}).write_text(json.dumps([*told, job]))
+        sys.stderr.write("to nobody")
+        raise ValueError
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_process_that_reads_hdf5_holds_no_secret(
+    six: Six,
+    finder: Finder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    (tmp_path / "stub" / "h5py").mkdir(parents=True)
+    told = tmp_path / "told.json"
+    (tmp_path / "stub" / "h5py" / "__init__.py").write_text(TELLS.replace("{where!r}", repr(str(told))))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'stub'}:{os.environ.get('PYTHONPATH', '')}")
+    with impatient(monkeypatch), broken(six.canaries[name], "success", six, monkeypatch) as fields:
+        write_connections(tmp_path / "connections.toml", **{name: fields})
+        with pytest.raises(TensorFormatError):
+            jupyter_gpu_ext.info(f"{name}://{GRID}")
+    environ, words, job = json.loads(told.read_text())
+    assert "PYTHONPATH=" in environ
+    assert "hdf5_child" in words
+    assert job["size_bytes"] == 1008
+    said = capfd.readouterr()
+    assert "to nobody" not in said.out + said.err
+    found = finder.hits({"environment": environ, "words": words, "job": str(job), "out": said.out, "err": said.err})
     assert not found, "\n".join(found)

@@ -63,9 +63,6 @@ async function walkArray(page, row) {
   const canvas = side.locator('.jp-gpuext-Map[data-stale="false"] canvas');
   const touched = async (text, count) => {
     await part.fill(text);
-    if (!process.env.MAP) {
-      return null;
-    }
     await canvas.and(page.locator(`[data-touched="${count}"]`)).waitFor({ timeout: 30000 });
     const { cells, stored, missing, touched: all, touchedMissing } = await canvas.evaluate(node => ({ ...node.dataset }));
     return { cells, stored, missing, touched: all, touchedMissing };
@@ -76,7 +73,7 @@ async function walkArray(page, row) {
   const map = await touched('0, :, :', 9);
   await cost.filter({ hasText: '60 × 120 ·' }).waitFor({ timeout: 30000 });
   const words = await cost.innerText();
-  const label = process.env.MAP ? await canvas.getAttribute('aria-label') : '';
+  const label = await canvas.getAttribute('aria-label');
   await shot(page, 'inside-array');
   await theme(page, 'Dark');
   await shot(page, 'inside-array-dark');

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAYERS = 40
-CONTRACT = HERE.parent / "jupyter_gpu_ext" / "server" / "openapi.yaml"
 
 
 def put_model(store: Store) -> None:
@@ -66,20 +65,16 @@ def put_weather(store: Store, folder: Path) -> None:
 def test_the_table_and_the_pieces(azure_store: Store, tmp_path: Path) -> None:
     put_model(azure_store)
     put_weather(azure_store, tmp_path / "t2m.zarr")
-    # A server without the route of chunks shows the same, but for the map.
-    has_map = "/tensors/chunks:" in CONTRACT.read_text()
     environ = {"JUPYTER_GPU_SIMULATED": "1xA100", KEY_VARIABLE: AZURITE_KEY}
     with running_lab(tmp_path / "lab", environ) as lab:
         kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
         cells = [nbformat.v4.new_code_cell("%load_ext jupyter_gpu_ext")]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), lab.work / "train.ipynb")
-        found: dict[str, Any] = drive("inside.mjs", lab, HERE / ".artifacts" / "inside", MAP="1" if has_map else "")
+        found: dict[str, Any] = drive("inside.mjs", lab, HERE / ".artifacts" / "inside")
     check_table(found["table"])
     check_array(found["array"])
-    if has_map:
-        check_map(found["array"])
-    refused = ("400 (Bad Request)",) if has_map else ("400 (Bad Request)", "404 (Not Found)")
-    assert all(one.endswith(refused) for one in found["problems"]), "only the part that is no part is refused"
+    check_map(found["array"])
+    assert all(one.endswith("400 (Bad Request)") for one in found["problems"]), "only the wrong part is refused"
 
 
 def check_table(table: dict[str, Any]) -> None:
