@@ -11,7 +11,7 @@ import {
   mapWords,
   pixelsOf,
   placeOf
-} from '../src/tensors/inside/chunkmap';
+} from '../src/tensors/chunks/chunkmap';
 import { trans } from './helpers';
 
 /** Bits as the server packs them: the least significant first. */

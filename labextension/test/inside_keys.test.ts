@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { exactGlob, globPattern, isGlob } from '../src/tensors/inside/glob';
+import { exactGlob, globPattern, isGlob } from '../src/tensors/glob';
 import { keysFor } from '../src/tensors/inside/selectkeys';
 
 test('globs go by the rules of fnmatch', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Tensor, TensorFile } from '../src/api';
-import { Asking } from '../src/tensors/inside/asking';
+import { Asking } from '../src/tensors/asking';
 import { gridKey } from '../src/tensors/inside/gridkeys';
 import {
   arrayPart,
@@ -19,9 +19,9 @@ import {
   axesWords,
   costWords,
   fileFacts,
-  fits,
-  ratioWords
+  fits
 } from '../src/tensors/inside/words';
+import { ratioWords } from '../src/tensors/planwords';
 import { trans } from './helpers';
 
 function tensor(name: string, change: Partial<Tensor> = {}): Tensor {

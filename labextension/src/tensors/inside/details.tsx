@@ -2,18 +2,19 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Button } from '../../components/notice';
-import { Words, isServerMissing, wordsFor } from '../../components/words';
+import { Problem } from '../../components/problem';
+import { isServerMissing } from '../../components/words';
 import { formatBytes, printable } from '../../format';
-import type { ApiError } from '../../request';
+import type { Asking } from '../asking';
+import { ChunkView } from '../chunks/chunkview';
+import { asideWords, ratioWords } from '../planwords';
 import { AdviceList } from './advice';
-import type { Asking } from './asking';
-import { ChunkView } from './chunkview';
 import type { Part, Plan, Tensor, TensorFile } from './contract';
 import { Facts } from './facts';
 import { arrayPart, xarrayObstacle } from './insertcode';
 import type { InsideModel } from './model';
 import type { Room } from './room';
-import { costWords, fits, ratioWords } from './words';
+import { costWords, fits } from './words';
 
 export interface IActions {
   readonly insertLoad: (part: Part) => void;
@@ -156,6 +157,7 @@ function Cost(
   }
   const shape = plan.tensors?.[0]?.shape;
   const ratio = ratioWords(plan, trans);
+  const aside = asideWords(plan, trans);
   return (
     <div
       className="jp-gpuext-Cost"
@@ -176,33 +178,9 @@ function Cost(
             <b>{ratio}</b>
           </>
         ) : null}
-        {plan.missing_count
-          ? ` · ${trans.__('%1 chunks missing', plan.missing_count.toLocaleString())}`
-          : ''}
-        {priceOf(plan)}
+        {aside ? ` · ${aside}` : ''}
       </p>
     </div>
-  );
-}
-
-function priceOf({ price }: Plan): string {
-  return price
-    ? ` · ${price.amount.toLocaleString(undefined, { maximumSignificantDigits: 2 })} ${price.currency}`
-    : '';
-}
-
-export function Problem(props: {
-  readonly problem: ApiError;
-  readonly trans: TranslationBundle;
-}): React.JSX.Element {
-  const said = wordsFor(props.problem, props.trans);
-  return (
-    <p className="jp-gpuext-Problem" role="status">
-      <b>
-        <Words text={printable(said.message)} />
-      </b>{' '}
-      <Words text={printable(said.hint)} />
-    </p>
   );
 }
 

@@ -1,10 +1,11 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
-import { formatBytes, printable } from '../../format';
+import { formatBytes } from '../../format';
+import { Pairs, attributeText } from '../pairs';
 import type { Tensor } from './contract';
 import { aboutOf } from './rows';
-import { attributeText, axesWords, piecesWords } from './words';
+import { axesWords, piecesWords } from './words';
 
 interface IFactsProps {
   readonly tensor: Tensor;
@@ -35,7 +36,7 @@ export function Facts({ tensor, trans }: IFactsProps): React.JSX.Element {
   const named = Object.entries(attributes);
   return (
     <>
-      <Pairs pairs={facts.filter(([, value]) => value !== '')} />
+      <Pairs pairs={facts.filter(([, value]) => value !== '')} trans={trans} />
       {named.length > 0 ? (
         <details className="jp-gpuext-Fold">
           <summary>
@@ -43,25 +44,10 @@ export function Facts({ tensor, trans }: IFactsProps): React.JSX.Element {
           </summary>
           <Pairs
             pairs={named.map(([key, value]) => [key, attributeText(value)])}
+            trans={trans}
           />
         </details>
       ) : null}
     </>
-  );
-}
-
-/** Names and values, as text whatever they hold. */
-export function Pairs(props: {
-  readonly pairs: readonly (readonly [string, string])[];
-}): React.JSX.Element {
-  return (
-    <dl className="jp-gpuext-Pairs">
-      {props.pairs.map(([name, value]) => (
-        <div key={name}>
-          <dt title={printable(name)}>{printable(name)}</dt>
-          <dd>{printable(value)}</dd>
-        </div>
-      ))}
-    </dl>
   );
 }

@@ -2,9 +2,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type * as React from 'react';
 
 import { Button } from '../../components/notice';
+import { Problem } from '../../components/problem';
 import { formatBytes, printable } from '../../format';
 import type { TensorFile } from './contract';
-import { Problem } from './details';
 import type { IActions } from './details';
 import type { InsideModel } from './model';
 import type { Room } from './room';

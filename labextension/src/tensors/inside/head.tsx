@@ -7,8 +7,8 @@ import { MiddleCut } from '../../components/middlecut';
 import { Button } from '../../components/notice';
 import { formatBytes, printable } from '../../format';
 import { nameUrl } from '../../storage/insert';
+import { Pairs } from '../pairs';
 import type { TensorFile } from './contract';
-import { Pairs } from './facts';
 import type { InsideModel } from './model';
 import { fileFacts } from './words';
 
@@ -84,7 +84,7 @@ function Fold(props: {
         {file.notes.map(note => (
           <p key={note}>{printable(note)}</p>
         ))}
-        <Pairs pairs={[...pairs, ...links]} />
+        <Pairs pairs={[...pairs, ...links]} trans={trans} />
       </div>
     </details>
   );

@@ -10,8 +10,8 @@ import {
 import { pythonLiteral } from '../../storage/readcode';
 import type { Path } from '../../storage/target';
 import { nameOf } from '../../storage/target';
+import { exactGlob } from '../glob';
 import type { Part, Tensor, TensorFile } from './contract';
-import { exactGlob } from './glob';
 import { indexingOf, namedIn } from './slicecode';
 
 /** '%load_blob weights://m.pt -o m --keys layer.0.*' */

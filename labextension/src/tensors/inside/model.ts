@@ -4,7 +4,8 @@ import type { Api } from '../../api';
 import type { ApiError } from '../../request';
 import { asApiError } from '../../request';
 import type { Path } from '../../storage/target';
-import { Asking } from './asking';
+import { Asking } from '../asking';
+import { exactGlob } from '../glob';
 import type {
   ArrayPart,
   ChunkMap,
@@ -13,7 +14,6 @@ import type {
   Tensor,
   TensorFile
 } from './contract';
-import { exactGlob } from './glob';
 import { isAlone } from './insertcode';
 import type { Column, Sort } from './rows';
 import { nextSort, rowsOf } from './rows';

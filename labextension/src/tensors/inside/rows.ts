@@ -1,8 +1,8 @@
 // Which tensors the table shows, and in which order. Pure.
 
 import { formatShape } from '../../format';
+import { globPattern, isGlob } from '../glob';
 import type { Tensor } from './contract';
-import { globPattern, isGlob } from './glob';
 
 export type Column =
   'name' | 'dtype' | 'shape' | 'size' | 'chunks' | 'codecs' | 'about';

@@ -1,6 +1,6 @@
 // Selected tensors as the fewest `--keys` that choose these and no others. Pure.
 
-import { exactGlob, globPattern } from './glob';
+import { exactGlob, globPattern } from '../glob';
 
 /** Checking a glob against every name that is not selected takes its time. */
 const CHECKED_GLOBS = 24;

@@ -3,12 +3,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes, formatShape } from '../../format';
+import { readWords } from '../planwords';
 import type { Plan, Tensor, TensorFile } from './contract';
 import type { Room } from './room';
 import { elementsOf } from './rows';
-
-/** Below this nobody minds what is read beside what is used. */
-const TOLD_RATIO = 1.15;
 
 /** 'safetensors · 291 tensors · 26.0 GB' */
 export function fileFacts(file: TensorFile, trans: TranslationBundle): string {
@@ -44,41 +42,8 @@ export function costWords(
   ].join(', ');
 }
 
-/** 'reads ≈ 6.3 GB in 24 requests' */
-export function readWords(plan: Plan, trans: TranslationBundle): string {
-  const about = isEstimate(plan) ? '≈ ' : '';
-  const read = about + formatBytes(plan.bytes_read);
-  const requests = about + plan.requests.toLocaleString();
-  return plan.requests === 1 && about === ''
-    ? trans.__('reads %1 in one request', read)
-    : trans.__('reads %1 in %2 requests', read, requests);
-}
-
 export function fits(plan: Plan, room: Room | null): boolean {
   return room === null || plan.bytes_on_device <= room.freeBytes;
-}
-
-/** 'reads 4.1x what you use'; '' where it hardly reads more. */
-export function ratioWords(plan: Plan, trans: TranslationBundle): string {
-  const ratio = ratioOf(plan);
-  return ratio < TOLD_RATIO
-    ? ''
-    : trans.__(
-        'reads %1x what you use',
-        ratio < 100 ? ratio.toFixed(1) : Math.round(ratio).toLocaleString()
-      );
-}
-
-/** Values read for each that is used; of an older server that of the bytes. */
-function ratioOf({ read_ratio, bytes_read, bytes_used }: Plan): number {
-  return read_ratio ?? (bytes_used > 0 ? bytes_read / bytes_used : 0);
-}
-
-function isEstimate(plan: Plan): boolean {
-  const { exact, sampled_count, object_count = 0 } = plan;
-  return exact === undefined
-    ? sampled_count !== undefined && sampled_count < object_count
-    : !exact;
 }
 
 /** 'time 2184 × latitude 121 × longitude 1440' */
@@ -107,9 +72,4 @@ export function piecesWords(
     trans.__('%1 each', formatBytes(item * elementsOf(pieces))),
     many(elementsOf(grid))
   ].join(' · ');
-}
-
-/** An attribute's value on one line. */
-export function attributeText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -1,5 +1,5 @@
-import type { ApiError } from '../../request';
-import { asApiError } from '../../request';
+import type { ApiError } from '../request';
+import { asApiError } from '../request';
 
 /** How long a person pauses before the question is the one meant. */
 const PAUSE_MILLISECONDS = 250;
@@ -36,12 +36,24 @@ export class Asking<Question, Answer> {
   ask(question: Question): void {
     this._stop();
     this._isAsking = true;
+    this._asked = JSON.stringify(question);
     const { signal } = (this._control = new AbortController());
     this._timer = setTimeout(
       () => void this._answerTo(question, signal),
       this._pause
     );
     this._changed();
+  }
+
+  /** As `ask`, but the same question once; null takes back what has no answer. */
+  follow(question: Question | null): void {
+    if (question === null) {
+      if (this._isAsking) {
+        this.cancel();
+      }
+    } else if (JSON.stringify(question) !== this._asked) {
+      this.ask(question);
+    }
   }
 
   /** Take the question back; what is known is kept. */
@@ -67,6 +79,7 @@ export class Asking<Question, Answer> {
     clearTimeout(this._timer);
     this._control?.abort();
     this._isAsking = false;
+    this._asked = '';
   }
 
   private async _answerTo(
@@ -90,6 +103,8 @@ export class Asking<Question, Answer> {
   private _answer: Answer | null = null;
   private _problem: ApiError | null = null;
   private _isAsking = false;
+  /** The question that is or was answered; '' once it is taken back. */
+  private _asked = '';
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _control: AbortController | null = null;
 }

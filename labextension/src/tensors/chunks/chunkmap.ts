@@ -2,8 +2,8 @@
 
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { ChunkMap } from '../../api';
 import { formatShape } from '../../format';
-import type { ChunkMap } from './contract';
 
 /** What a cell is; of several that share a pixel the highest is shown. */
 export const CELL = {

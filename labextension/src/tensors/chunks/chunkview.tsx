@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import type { ChunkMap } from '../../api';
 import type { Layout } from './chunkmap';
 import {
   CELL,
@@ -15,7 +16,6 @@ import {
   placeOf
 } from './chunkmap';
 import type { Counts } from './chunkmap';
-import type { ChunkMap } from './contract';
 import { paint } from './paint';
 
 const HEIGHT_PIXELS = 168;
