@@ -32,7 +32,7 @@ def weather(folder: Path) -> None:
     fall = np.cos(np.radians(latitude))[:, None] * 50
     values = np.stack([[220 + fall - 9 * k + 12 * np.roll(waves, 9 * t, axis=1) for k in range(3)] for t in range(6)])
     dims = ("time", "level", "latitude", "longitude")
-    named = {"long_name": "2 metre temperature", "units": "K"}
+    named = {"long_name": "2 metre temperature", "units": "K", "history": f"{'made up, ' * 40}and stored"}
     xr.Dataset(
         {"t2m": (dims, values.astype("f4"), named)},
         {
@@ -42,6 +42,7 @@ def weather(folder: Path) -> None:
             "longitude": ("longitude", longitude, {"units": "degrees_east", "standard_name": "longitude"}),
         },
     ).to_zarr(folder, zarr_format=2, consolidated=False, encoding={"t2m": {"chunks": (1, 1, 73, 144)}})
+    (folder / "t2m" / "5.2.0.0").unlink()
     zarr.create_array(
         store=str(folder),
         name="sheet",
@@ -83,6 +84,7 @@ def test_arrays_are_seen(azurite: Azurite, tmp_path: Path) -> None:
         with running_lab(tmp_path / "lab", environ) as lab:
             nbformat.write(notebook, lab.work / "view.ipynb")
             found = drive("viewer.mjs", lab, HERE / ".artifacts" / "viewer")
+            sampled = xr.open_zarr(lab.work / "t2m.zarr").t2m.load()
         assert slow.client_gone.wait(10), "a read that was cancelled goes on"
     assert found["group"] == ["latitude", "level", "longitude", "sheet", "t2m", "time"]
     assert cast("int", found["colours"]) > 50, "a heat map of one colour"
@@ -91,6 +93,20 @@ def test_arrays_are_seen(azurite: Azurite, tmp_path: Path) -> None:
     assert found["places"] == "time[1] = 2020-01-01 06:00 · level[0] = 1000 hPa"
     assert found["load"] == '%load_blob era5://t2m.zarr/t2m --select "1, 0, :, :" -o t2m'
     assert "isel(time=1, level=0)" in str(found["xarray"])
+    assert found["sample"] == '%blob sample era5://t2m.zarr ./t2m.zarr --keys t2m --select "1, 0, :, :"'
+    with xr.open_zarr(tmp_path / "t2m.zarr") as whole:
+        xr.testing.assert_identical(sampled, whole.t2m.isel(time=[1], level=[0]).load())
+    assert re.fullmatch(r"reads \d+\.\d kB in one request", str(found["cost"]))
+    assert re.fullmatch(r"reads \d+\.\d kB in one request, 5\.6x what you use", str(found["partCost"]))
+    stored = {"cells": "18", "stored": "17", "missing": "1", "touched": "1", "touchedMissing": "0"}
+    assert found["chunks"] == stored
+    assert found["hole"] == {"cells": "36", "stored": "0", "missing": "36", "touched": "6", "touchedMissing": "6"}
+    assert found["maps"] == 2, "the map is asked for again with each slice"
+    attributes = cast("dict[str, str]", found["attributes"])
+    assert attributes["units"] == "K"
+    assert attributes["history"].startswith("made up, ")
+    assert attributes["history"].endswith("… more")
+    assert str(found["history"]).endswith("and stored less")
     assert found["part"] == "part: 6 × 3 × 13 × 144 · 135 kB"
     assert "144 MB" in str(found["question"])
     assert "overview, 1 in" in str(found["overview"])

@@ -18,6 +18,9 @@ await visit("lab/tree/view.ipynb", async (page) => {
   await shot(page, "group");
   await viewer.locator(".jp-gpuext-Viewer-child", { hasText: "t2m" }).click();
 
+  let maps = 0;
+  const count = (request) => (maps += request.url().includes("/tensors/chunks"));
+  page.on("request", count);
   const places = viewer.locator(".jp-gpuext-Viewer-places");
   const canvas = viewer.locator("canvas").first();
   await places.filter({ hasText: "time[0] = 2020-01-01" }).waitFor();
@@ -34,9 +37,13 @@ await visit("lab/tree/view.ipynb", async (page) => {
   const where = await places.innerText();
   await theme(page, "Dark");
   const night = await picture(page, canvas);
+  const plan = viewer.locator('.jp-gpuext-Viewer-cost[data-stale="false"]');
+  await plan.filter({ hasText: "reads" }).waitFor();
+  const cost = await plan.innerText();
   await shot(page, "dark");
   const load = await inserted(page, viewer, "Insert load");
   const xarray = await inserted(page, viewer, "Insert xarray");
+  const sample = await inserted(page, viewer, "Insert sample");
 
   const select = viewer.getByRole("textbox", { name: "select" });
   await select.fill("latitude=60:30");
@@ -47,8 +54,11 @@ await visit("lab/tree/view.ipynb", async (page) => {
     .split("\n")[0]
     .replace(" Show all", "")
     .trim();
+  await plan.filter({ hasText: "what you use" }).waitFor();
+  const partCost = await plan.innerText();
   await picture(page, canvas);
   await shot(page, "part-dark");
+  const told = await walkAbout(page, viewer);
   await viewer.getByRole("tab", { name: "Line" }).click();
   await page.waitForTimeout(800);
   await shot(page, "line-dark");
@@ -64,7 +74,13 @@ await visit("lab/tree/view.ipynb", async (page) => {
   await part.waitFor();
   const overview = await part.innerText();
   await canvas.waitFor();
+  await cellsOf(viewer, 36);
   await shot(page, "overview");
+  await select.fill("0:1000, :");
+  await select.press("Enter");
+  const hole = await cellsOf(viewer, 6);
+  await viewer.getByRole("button", { name: "Chunks" }).click();
+  page.off("request", count);
 
   await command(page, VIEW, {
     connection: "era5",
@@ -96,8 +112,10 @@ await visit("lab/tree/view.ipynb", async (page) => {
   const opened = await fromCell(page);
   await part.waitFor();
   const again = (await part.innerText()).split('\n')[0].replace(' Show all', '').trim();
+  await runSample(page);
   return {
-    ...{ group, load, xarray, question, overview, tabs, opened, again },
+    ...{ group, load, xarray, sample, question, overview, tabs, opened, again },
+    ...{ cost, partCost, hole, maps, ...told },
     places: where,
     part: said,
     cancelled: words,
@@ -128,6 +146,60 @@ async function picture(page, canvas) {
       ...data.slice(4 * i, 4 * i + 3),
     ]);
   }, before);
+}
+
+/** With the keyboard: the chunks and the attributes beside the picture, in both themes, and below it. */
+async function walkAbout(page, viewer) {
+  for (const name of ["Chunks", "Attributes"]) {
+    await viewer.getByRole("button", { name }).focus();
+    await page.keyboard.press("Enter");
+  }
+  const chunks = await cellsOf(viewer, 1);
+  const side = viewer.getByRole("complementary");
+  const names = side.locator(".jp-gpuext-Pairs dt");
+  await names.first().waitFor();
+  const texts = await side.locator(".jp-gpuext-Pairs dd").allInnerTexts();
+  const attributes = Object.fromEntries(
+    (await names.allInnerTexts()).map((name, i) => [name, texts[i]]),
+  );
+  await shot(page, "about-dark");
+  await theme(page, "Light");
+  await shot(page, "about-light");
+  await page.setViewportSize({ width: 640, height: 860 });
+  await page.waitForTimeout(300); // the layout follows
+  await shot(page, "about-narrow");
+  await page.setViewportSize({ width: 1440, height: 860 });
+  await theme(page, "Dark");
+  await side.getByRole("button", { name: "more" }).focus();
+  await page.keyboard.press("Enter");
+  const less = side.getByRole("button", { name: "less" });
+  const history = await less.locator("..").innerText();
+  await viewer.getByRole("button", { name: "Attributes" }).click();
+  return { chunks, attributes, history };
+}
+
+/** What the map of chunks counts, once so many of them are touched. */
+async function cellsOf(viewer, touchedCount) {
+  const map = viewer.locator('.jp-gpuext-Map[data-stale="false"]');
+  const canvas = map.locator(`canvas[data-touched="${touchedCount}"]`);
+  await canvas.waitFor();
+  const { cells, stored, missing, touched, touchedMissing } =
+    await canvas.evaluate((node) => ({ ...node.dataset }));
+  return { cells, stored, missing, touched, touchedMissing };
+}
+
+/** The sample's cell writes it, now that the cell above it was run. */
+async function runSample(page) {
+  await page.locator(".lm-TabBar-tab", { hasText: "view.ipynb" }).click();
+  const cell = page.locator(".jp-Notebook .jp-CodeCell", {
+    hasText: "%blob sample",
+  });
+  await cell.locator(".cm-content").click();
+  await command(page, "notebook:run-cell");
+  await cell
+    .locator(".jp-OutputArea-output", { hasText: "arrays" })
+    .waitFor({ timeout: 60000 });
+  await shot(page, "sampled");
 }
 
 /** How far two pictures are apart in their middle, where nothing but data is. */

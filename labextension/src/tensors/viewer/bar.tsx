@@ -4,7 +4,8 @@ import * as React from 'react';
 import { Button } from '../../components/notice';
 import { printable } from '../../format';
 import { nameUrl } from '../../storage/insert';
-import { isZarr } from './code';
+import { AboutLine } from './aboutview';
+import { canSample, isZarr } from './code';
 import type { Shown, ViewerModel } from './model';
 import type { Look } from './tree';
 import { placesOf } from './view';
@@ -27,6 +28,7 @@ export function Bar(props: ViewerProps): React.JSX.Element {
       </div>
       {stage.kind === 'array' ? <Acts {...props} shown={stage} /> : null}
       {stage.kind === 'array' ? <Places {...props} shown={stage} /> : null}
+      {model.entity ? <AboutLine {...props} entity={model.entity} /> : null}
     </div>
   );
 }
@@ -131,6 +133,15 @@ function Acts(props: ViewerProps & { shown: Shown }): React.JSX.Element {
           label={trans.__('Insert xarray')}
           title={trans.__('Put what is seen, by xarray, into the notebook')}
           onClick={props.onInsertXarray}
+        />
+      ) : null}
+      {canSample(shown.view, model.target.key) ? (
+        <Button
+          label={trans.__('Insert sample')}
+          title={trans.__(
+            'Put %blob sample into the notebook: it writes what is seen to a file here'
+          )}
+          onClick={props.onInsertSample}
         />
       ) : null}
     </div>

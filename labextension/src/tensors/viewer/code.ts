@@ -1,5 +1,6 @@
 // The cells that read what is seen. Pure.
 
+import type { Part } from '../../api';
 import {
   LOAD_EXT_LINE,
   hasLoadExt,
@@ -8,6 +9,8 @@ import {
   variableName
 } from '../../storage/insert';
 import { pythonLiteral } from '../../storage/readcode';
+import { nameOf } from '../../storage/target';
+import { exactGlob } from '../glob';
 import type { DatasetEntity } from './contract';
 import type { ArrayView } from './view';
 import type { Slice } from './window';
@@ -28,28 +31,33 @@ export function isZarr({ entity }: ArrayView, key: string): boolean {
   return entity.chunks !== null && !/\.(h5|hdf5|nc|nc4|he5)$/i.test(key);
 }
 
+/** What of a Zarr array a load of the slice reads. */
+export function loadedPart(seen: Seen): Part {
+  const { connection } = seen;
+  return { connection, key: storeKey(seen), keys: [], select: selectOf(seen) };
+}
+
 /** A `%load_blob` of the slice; of files without parts, and then the slice. */
 export function loadCode(seen: Seen, above: readonly string[]): string {
   const { connection, key, view, isAlone } = seen;
-  const terms = termsOf(seen);
-  const isPart = terms.some(term => term !== ':');
+  const part = selectOf(seen);
   const lines = hasLoadExt(above) ? [] : [LOAD_EXT_LINE];
   const name = variableName(isAlone ? key : view.entity.name);
   const url = quote(
     nameUrl(connection, isZarr(view, key) ? storeKey(seen) : key)
   );
   if (isZarr(view, key)) {
-    const select = isPart ? ` --select "${terms.join(', ')}"` : '';
+    const select = part === '' ? '' : ` --select "${part}"`;
     return [...lines, `%load_blob ${url}${select} -o ${name}`].join('\n');
   }
-  const index = isPart ? `[${terms.join(', ')}]` : '';
+  const index = part === '' ? '' : `[${part}]`;
   if (isAlone) {
     const load = `%load_blob ${url} -o ${name}`;
-    const part = isPart ? [`${name} = ${name}${index}`] : [];
-    return [...lines, load, ...part].join('\n');
+    const cut = index === '' ? [] : [`${name} = ${name}${index}`];
+    return [...lines, load, ...cut].join('\n');
   }
   const file = variableName(key);
-  const glob = quote(globOf(view.entity.name));
+  const glob = quote(exactGlob(view.entity.name));
   const own = name === file ? `${name}_` : name;
   return [
     ...lines,
@@ -85,17 +93,59 @@ export function xarrayCode(
   ].join('\n');
 }
 
+/** Files of which a sample holds single arrays, or tensors. */
+const SAMPLED = /\.(npy|npz|safetensors)$/i;
+
+/** Whether a sample can hold what is seen, and little else. */
+export function canSample(view: ArrayView, key: string): boolean {
+  return isZarr(view, key) || SAMPLED.test(key);
+}
+
+/** A `%blob sample` of the slice, of tensors of a file whole; null: of none. */
+export function sampleCode(
+  seen: Seen,
+  above: readonly string[]
+): string | null {
+  const { connection, key, view, isAlone } = seen;
+  if (!canSample(view, key)) {
+    return null;
+  }
+  const isTensor = /\.safetensors$/i.test(key);
+  const names = view.entity.path.slice(1);
+  // Without a selection a sample is the first chunk, not all of the array.
+  const terms = isTensor ? [] : termsOf(seen);
+  const line = [
+    `%blob sample ${quote(nameUrl(connection, key))}`,
+    sampleFile(key || connection, isTensor ? '.safetensors' : '.zarr'),
+    ...(isAlone ? [] : [`--keys ${quote(exactGlob(names))}`]),
+    ...(terms.length === 0 ? [] : [`--select "${terms.join(', ')}"`])
+  ];
+  return [...(hasLoadExt(above) ? [] : [LOAD_EXT_LINE]), line.join(' ')].join(
+    '\n'
+  );
+}
+
+/** './t2m.zarr': a plain name beside the notebook, whatever the key is. */
+function sampleFile(key: string, suffix: string): string {
+  const stem = nameOf(key)
+    .replace(/\.(zarr|npy|npz|safetensors)$/i, '')
+    .replace(/[^\p{L}\p{N}._-]+/gu, '_')
+    .replace(/^\.+/, '');
+  return `./${[...stem].slice(0, 100).join('') || 'sample'}${suffix}`;
+}
+
+/** The slice as `--select` has it; '' for all of the array. */
+function selectOf(seen: Seen): string {
+  const terms = termsOf(seen);
+  return terms.every(term => term === ':') ? '' : terms.join(', ');
+}
+
 function termsOf({ view, slice, flips }: Seen): readonly string[] {
   return indexTerms(view.window, slice, flips, view.entity.shape);
 }
 
 function storeKey({ key, view, isAlone }: Seen): string {
   return isAlone ? key : key.replace(/\/$/, '') + view.entity.path;
-}
-
-/** A glob that means this name alone. */
-function globOf(name: string): string {
-  return name.replace(/[[*?]/g, '[$&]');
 }
 
 const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;

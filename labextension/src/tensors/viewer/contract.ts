@@ -6,6 +6,9 @@ export interface AttributeInfo {
   readonly shape: readonly number[];
 }
 
+/** By name, long ones cut; what JSON has no number for is its name. */
+export type Attributes = Readonly<Record<string, unknown>>;
+
 export interface EntityChild {
   readonly name: string;
   readonly path: string;

@@ -77,7 +77,7 @@ export class ViewerModel extends VDomModel {
     return this._asked?.question ?? null;
   }
 
-  /** The slice that is drawn, once it is known. */
+  /** The slice that is drawn, or will be; null: not known yet. */
   get slice(): Slice | null {
     return this._slice;
   }
@@ -87,6 +87,20 @@ export class ViewerModel extends VDomModel {
     return stage.kind === 'array' && stage.look === 'plot'
       ? flipsOf(stage.view)
       : [];
+  }
+
+  /** The group or the array that is shown. */
+  get entity(): Entity | null {
+    const stage = this._stage;
+    switch (stage.kind) {
+      case 'array':
+        return stage.view.entity;
+      case 'group':
+      case 'unreadable':
+        return stage.entity;
+      default:
+        return null;
+    }
   }
 
   get select(): string {
@@ -225,7 +239,7 @@ export class ViewerModel extends VDomModel {
     }
   }
 
-  /** The drawing says which slice is seen. */
+  /** The drawing says which slice is seen, or is read for it. */
   saw(slice: Slice): void {
     if (slice.join() !== this._slice?.join()) {
       this._slice = slice;

@@ -6,6 +6,7 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
 import {
   ICommandPalette,
+  IThemeManager,
   InputDialog,
   WidgetTracker
 } from '@jupyterlab/apputils';
@@ -20,7 +21,7 @@ import { wordsOf } from '../../translation';
 import { VIEW_MIME_TYPE, ViewCard } from './card';
 import type { ViewTarget } from './contract';
 import { targetOf, viewerId } from './contract';
-import type { Viewer } from './widget';
+import type { Viewer, ViewerRoom } from './widget';
 
 /** Before text/html (50), which the kernel sends along for other frontends. */
 const RANK = 10;
@@ -32,21 +33,28 @@ export const viewerPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Shows arrays of files and Zarr stores.',
   autoStart: true,
   requires: [IRenderMimeRegistry],
-  optional: [INotebookTracker, ITranslator, ILayoutRestorer, ICommandPalette],
+  optional: [
+    INotebookTracker,
+    ITranslator,
+    ILayoutRestorer,
+    ICommandPalette,
+    IThemeManager
+  ],
   activate: (
     app: JupyterFrontEnd,
     rendermime: IRenderMimeRegistry,
     tracker: INotebookTracker | null,
     translator: ITranslator | null,
     restorer: ILayoutRestorer | null,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    themes: IThemeManager | null
   ): void => {
     const trans = wordsOf(translator);
     const command = CommandIDs.viewTensors;
     const viewers = new WidgetTracker<MainAreaWidget<Viewer>>({
       namespace: 'jupyter-gpu-ext-view'
     });
-    addCommand(app, viewers, tracker, trans);
+    addCommand({ app, tracker, themes, trans }, viewers);
     palette?.addItem({ command, category: trans.__('Storage') });
     void restorer?.restore(viewers, {
       command,
@@ -70,11 +78,10 @@ export const viewerPlugin: JupyterFrontEndPlugin<void> = {
 };
 
 function addCommand(
-  app: JupyterFrontEnd,
-  viewers: WidgetTracker<MainAreaWidget<Viewer>>,
-  tracker: INotebookTracker | null,
-  trans: TranslationBundle
+  room: ViewerRoom,
+  viewers: WidgetTracker<MainAreaWidget<Viewer>>
 ): void {
+  const { app, trans } = room;
   const text = { type: 'string' };
   app.commands.addCommand(CommandIDs.viewTensors, {
     label: trans.__('View an Array from Storage…'),
@@ -96,7 +103,7 @@ function addCommand(
       } else {
         // Few sessions look at an array: its code comes with the first.
         const { viewerWidget } = await import('./widget');
-        const widget = viewerWidget({ app, tracker, target, trans });
+        const widget = viewerWidget({ ...room, target });
         void viewers.add(widget);
         app.shell.add(widget, 'main');
       }

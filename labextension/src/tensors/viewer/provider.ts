@@ -29,6 +29,7 @@ export interface IDrawn {
   readonly say: (error: unknown) => string;
   /** Values could not be read. */
   readonly onTrouble: () => void;
+  /** Which slice is to be seen: once it is asked for, and as it is drawn. */
   readonly onSlice: (slice: Slice) => void;
   /** Something was read, or seen again. */
   readonly onUse: (params: ValuesStoreParams, bytes: number) => void;
@@ -55,12 +56,14 @@ export class Provider extends DataProviderApi {
     onProgress: (ratio: number) => void = () => undefined
   ): Promise<unknown> {
     const { dataset, selection } = params;
-    const { view, reader, say, onTrouble, onUse } = this._drawn;
+    const { view, reader, say, onSlice, onTrouble, onUse } = this._drawn;
     const numbers = axisOf(view, dataset.path);
     if (numbers) {
       return numbers;
     }
     const slice = sliceOf(selection, shownOf(view.window).length);
+    // It is asked while the library draws.
+    queueMicrotask(() => onSlice(slice));
     try {
       const flips = dataset.path === SIGNAL ? this._flips : [];
       const values = await reader.read(slice, flips, signal, onProgress);

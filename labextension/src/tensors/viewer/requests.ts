@@ -1,10 +1,10 @@
-// The three questions of the viewer, and values that say how far they are.
+// The questions of the viewer, and values that say how far they are.
 
 import type { ServerConnection } from '@jupyterlab/services';
 
 import type { Query } from '../../request';
 import { ApiError, open, request } from '../../request';
-import type { Entity } from './contract';
+import type { Attributes, Entity } from './contract';
 
 export interface ValueQuery {
   readonly key: string;
@@ -44,6 +44,17 @@ export class ViewerApi {
     return request(this._settings, 'tensors/entity', query, {
       signal: signal ?? null
     });
+  }
+
+  /** The attributes of a group or an array, of the version that was seen. */
+  attributes(
+    key: string,
+    path: string,
+    options: { readonly version: string; readonly signal: AbortSignal }
+  ): Promise<Attributes> {
+    const { version, signal } = options;
+    const query = { connection: this._connection, key, path, version };
+    return request(this._settings, 'tensors/attributes', query, { signal });
   }
 
   /**

@@ -5,15 +5,20 @@ import { Button, Notice } from '../../components/notice';
 import { wordsFor } from '../../components/words';
 import { printable } from '../../format';
 import { asApiError } from '../../request';
+import type { About } from './about';
+import { AboutSide } from './aboutview';
+import { Bar } from './bar';
 import { GroupList } from './group';
 import type { ViewerModel } from './model';
 import type { Pane as PaneComponent } from './pane';
 import type { Question } from './reading';
-import { Bar } from './bar';
 import { wordsForQuestion } from './words';
 
 export interface ViewerProps {
   readonly model: ViewerModel;
+  readonly about: About;
+  /** The colours' theme: with another one the map is drawn again. */
+  readonly theme: string;
   /** null: not loaded yet. */
   readonly Pane: typeof PaneComponent | null;
   /** Why the drawing library was not loaded. */
@@ -21,6 +26,7 @@ export interface ViewerProps {
   readonly onRetry: () => void;
   readonly onInsertLoad: () => void;
   readonly onInsertXarray: () => void;
+  readonly onInsertSample: () => void;
   readonly trans: TranslationBundle;
 }
 
@@ -31,11 +37,14 @@ export function ViewerView(props: ViewerProps): React.JSX.Element {
   return (
     <>
       <Bar {...props} />
-      <div className="jp-gpuext-Viewer-body">
-        <Body {...props} />
-        {question ? (
-          <Asked question={question} model={model} trans={trans} />
-        ) : null}
+      <div className="jp-gpuext-Viewer-main">
+        <div className="jp-gpuext-Viewer-body">
+          <Body {...props} />
+          {question ? (
+            <Asked question={question} model={model} trans={trans} />
+          ) : null}
+        </div>
+        {model.entity ? <AboutSide {...props} entity={model.entity} /> : null}
       </div>
     </>
   );

@@ -1,17 +1,21 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IThemeManager } from '@jupyterlab/apputils';
 import { MainAreaWidget } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { VDomRenderer } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
 import type * as React from 'react';
 
+import { Api } from '../../api';
 import { printable } from '../../format';
 import { tensorIcon } from '../../icons';
 import { insertIntoCurrent } from '../../notebook';
 import { nameUrl } from '../../storage/insert';
 import { nameOf } from '../../storage/target';
+import { About, subjectOf } from './about';
 import type { Seen } from './code';
-import { loadCode, xarrayCode } from './code';
+import { loadCode, sampleCode, xarrayCode } from './code';
 import type { Entity, ViewTarget } from './contract';
 import { viewerId } from './contract';
 import { ViewerModel } from './model';
@@ -20,21 +24,29 @@ import { ViewerApi } from './requests';
 import { ViewerView } from './viewer';
 import { shownOf } from './window';
 
-export interface IViewerOptions {
+/** What every viewer works with. */
+export interface ViewerRoom {
   readonly app: JupyterFrontEnd;
   readonly tracker: INotebookTracker | null;
-  readonly target: ViewTarget;
+  readonly themes: IThemeManager | null;
   readonly trans: TranslationBundle;
+}
+
+interface IViewerOptions extends ViewerRoom {
+  readonly target: ViewTarget;
 }
 
 /** Shows one file or store; the drawing library is loaded by the first of them. */
 export class Viewer extends VDomRenderer<ViewerModel> {
   constructor(private readonly _options: IViewerOptions) {
-    const { app, target } = _options;
+    const { app, target, themes } = _options;
     const { serverSettings } = app.serviceManager;
-    super(
-      new ViewerModel(new ViewerApi(serverSettings, target.connection), target)
-    );
+    const api = new ViewerApi(serverSettings, target.connection);
+    super(new ViewerModel(api, target));
+    this._about = new About(new Api(serverSettings), api, target.key);
+    this._about.stateChanged.connect(this.update, this);
+    this.model.stateChanged.connect(this._follow, this);
+    themes?.themeChanged.connect(this.update, this);
     this.addClass('jp-gpuext-Panel');
     this.addClass('jp-gpuext-Viewer');
     this.node.tabIndex = -1;
@@ -44,7 +56,9 @@ export class Viewer extends VDomRenderer<ViewerModel> {
 
   override dispose(): void {
     const { model } = this;
+    this._options.themes?.themeChanged.disconnect(this.update, this);
     super.dispose();
+    this._about.dispose();
     model.dispose();
   }
 
@@ -67,15 +81,33 @@ export class Viewer extends VDomRenderer<ViewerModel> {
     this.node.focus();
   }
 
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this._follow();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._follow();
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._follow();
+  }
+
   protected override render(): React.JSX.Element {
     return (
       <ViewerView
         model={this.model}
+        about={this._about}
+        theme={this._options.themes?.theme ?? ''}
         Pane={this._pane}
         problem={this._problem}
         onRetry={() => void this._load()}
         onInsertLoad={() => this._insert(loadCode)}
         onInsertXarray={() => this._insert(xarrayCode)}
+        onInsertSample={() => this._insert(sampleCode)}
         trans={this._options.trans}
       />
     );
@@ -95,19 +127,40 @@ export class Viewer extends VDomRenderer<ViewerModel> {
     compose: (seen: Seen, above: readonly string[]) => string | null
   ): void {
     const { app, tracker, trans } = this._options;
+    const seen = this._seen();
+    if (seen) {
+      insertIntoCurrent(
+        app,
+        tracker,
+        above => compose(seen, above) ?? '',
+        trans
+      );
+    }
+  }
+
+  /** What is told beside the picture follows it, while somebody looks. */
+  private _follow(): void {
+    const { entity, slice } = this.model;
+    const isWatched = this.isVisible && entity !== null;
+    this._about.follow(
+      isWatched ? subjectOf(entity, this._seen(), slice !== null) : null
+    );
+  }
+
+  private _seen(): Seen | null {
     const { flips, slice, stage, target, trail } = this.model;
     if (stage.kind !== 'array') {
-      return;
+      return null;
     }
     const { view } = stage;
-    const seen: Seen = {
+    return {
       ...{ connection: target.connection, key: target.key, view, flips },
       slice: slice ?? shownOf(view.window).map(() => null),
       isAlone: isAlone(trail, target)
     };
-    insertIntoCurrent(app, tracker, above => compose(seen, above) ?? '', trans);
   }
 
+  private readonly _about: About;
   private _pane: typeof PaneComponent | null = null;
   private _problem = '';
 }

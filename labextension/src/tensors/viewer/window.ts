@@ -65,23 +65,34 @@ export function isByLabel(select: string): boolean {
   return select.includes('=');
 }
 
+/** The window that a slice leaves of a window. */
+export function seenOf(
+  window: Window,
+  slice: Slice,
+  flips: readonly boolean[]
+): Window {
+  let at = -1;
+  return window.map(span => {
+    if (typeof span === 'number') {
+      return span;
+    }
+    at += 1;
+    const index = slice[at] ?? null;
+    return index === null ? span : indexOf(span, index, flips[at] ?? false);
+  });
+}
+
 /** What to ask for a slice of the window. */
 export function requestOf(
   window: Window,
   slice: Slice,
   flips: readonly boolean[]
 ): ValueRequest {
-  let at = -1;
   const shape: number[] = [];
   const steps: number[] = [];
-  const select = window.map(span => {
+  const select = seenOf(window, slice, flips).map(span => {
     if (typeof span === 'number') {
       return String(span);
-    }
-    at += 1;
-    const index = slice[at] ?? null;
-    if (index !== null) {
-      return String(indexOf(span, index, flips[at] ?? false));
     }
     shape.push(span.count);
     steps.push(span.step);
@@ -126,15 +137,9 @@ export function indexTerms(
   flips: readonly boolean[],
   shape: readonly number[]
 ): readonly string[] {
-  let at = -1;
-  return window.map((span, axis) => {
+  return seenOf(window, slice, flips).map((span, axis) => {
     if (typeof span === 'number') {
       return String(span);
-    }
-    at += 1;
-    const index = slice[at] ?? null;
-    if (index !== null) {
-      return String(indexOf(span, index, flips[at] ?? false));
     }
     const { start, step, count } = span;
     const isAll = start === 0 && start + count * step >= (shape[axis] ?? 0);
