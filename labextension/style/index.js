@@ -6,5 +6,6 @@ import './connect.css';
 import './transfers.css';
 import './dashboard.css';
 import './doctor.css';
+import './tensors.css';
 import './inside.css';
 import './viewer.css';

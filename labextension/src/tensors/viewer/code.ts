@@ -114,8 +114,10 @@ export function sampleCode(
   const names = view.entity.path.slice(1);
   // Without a selection a sample is the first chunk, not all of the array.
   const terms = isTensor ? [] : termsOf(seen);
+  // The tree's folders end with a slash; a store is named without one.
+  const store = key.replace(/(?<=[^/])\/$/, '');
   const line = [
-    `%blob sample ${quote(nameUrl(connection, key))}`,
+    `%blob sample ${quote(nameUrl(connection, store))}`,
     sampleFile(key || connection, isTensor ? '.safetensors' : '.zarr'),
     ...(isAlone ? [] : [`--keys ${quote(exactGlob(names))}`]),
     ...(terms.length === 0 ? [] : [`--select "${terms.join(', ')}"`])
