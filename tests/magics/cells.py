@@ -27,6 +27,12 @@ class Outcome:
     displays: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def said(self) -> str:
+        """The receipts: printed, or where a load took long, the end of what shows its progress."""
+        ends = [content["data"].get("text/plain", "") for _, content in self.displays[-1:]]
+        return "\n".join([self.stdout, *ends]).strip()
+
 
 class Cells:
     """A client of a running kernel."""

@@ -80,5 +80,8 @@ EMPTY = """
 for _name in [_name for _name in dir() if not _name.startswith("_")]:
     if _name not in ("In", "Out", "exit", "quit", "get_ipython", "open"):
         del globals()[_name]
+for _name in ("_", "__", "___"):
+    # IPython keeps them no more once somebody else bound one.
+    globals().pop(_name, None)
 Out.clear()
 """

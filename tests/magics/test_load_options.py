@@ -22,7 +22,7 @@ def test_into_a_model(cells):
     before = names(cells)
     outcome = cells.run("%load_blob disk://net.safetensors --into net")
     assert (outcome.status, outcome.result) == ("ok", None), outcome
-    assert outcome.stdout.startswith("Net: 2 tensors on cpu")
+    assert outcome.said.startswith("Net: 2 tensors on cpu")
     assert cells.value("[float(net.w.sum()), float(net.b.sum())]") == [12.0, 0.0]
     assert names(cells) == before
     assert cells.run("report = %load_blob disk://net.safetensors --into {[net][0]}").status == "ok"

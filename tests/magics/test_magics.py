@@ -29,7 +29,7 @@ def names(cells):
 def test_a_name_that_was_given_is_bound_and_nothing_returned(cells):
     outcome = cells.run("%load_blob disk://net.safetensors -o model")
     assert (outcome.status, outcome.result) == ("ok", None)
-    assert outcome.stdout.startswith("model = 2 tensors on ")
+    assert outcome.said.startswith("model = 2 tensors on ")
     assert cells.value("{name: tuple(one.shape) for name, one in model.items()}") == {"w": (4, 3), "b": (3,)}
 
 
@@ -37,15 +37,15 @@ def test_a_name_that_was_given_is_bound_and_nothing_returned(cells):
 def test_the_bare_form_binds_the_stem_and_says_so(cells, magic):
     outcome = cells.run(f"{magic} disk://net.safetensors")
     assert (outcome.status, outcome.result) == ("ok", None)
-    assert "net = 2 tensors on " in outcome.stdout
+    assert "net = 2 tensors on " in outcome.said
     assert cells.value("sorted(net)") == ["b", "w"]
 
 
 def test_a_second_load_comes_from_the_cache(cells, tmp_path):
     assert cells.run(f"import os\nos.environ['JUPYTER_GPU_CACHE'] = {str(tmp_path / 'hot')!r}").status == "ok"
     try:
-        assert "from the cache" not in cells.run("%load_blob slow://small.safetensors").stdout
-        assert "kB from the cache" in cells.run("%load_blob slow://small.safetensors").stdout
+        assert "from the cache" not in cells.run("%load_blob slow://small.safetensors").said
+        assert "kB from the cache" in cells.run("%load_blob slow://small.safetensors").said
         assert "1 object, " in cells.run("x = %blob cache ls\nprint(x)").stdout
         assert "1 object held: " in cells.run("x = %blob cache warm slow://small.safetensors\nprint(x)").stdout
         assert "removed 1 object" in cells.run("x = %blob cache clear slow://\nprint(x)").stdout
@@ -67,8 +67,8 @@ def test_a_second_load_comes_from_the_cache(cells, tmp_path):
 def test_an_assigned_value_is_returned_and_no_other_name_bound(cells, code):
     outcome = cells.run(code)
     assert (outcome.status, outcome.result) == ("ok", None), outcome
-    assert "2 tensors on " in outcome.stdout
-    assert "net = " not in outcome.stdout
+    assert "2 tensors on " in outcome.said
+    assert "net = " not in outcome.said
     assert cells.value("sorted(x)") == ["b", "w"]
     assert cells.value("'net' in dir()") is False
 
@@ -139,7 +139,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(cells, line, ename, said):
 
 def test_a_builtin_is_not_hidden_by_the_bare_form(cells):
     outcome = cells.run("%load_blob disk://list.safetensors")
-    assert outcome.stdout.startswith("list_ = 2 tensors")
+    assert outcome.said.startswith("list_ = 2 tensors")
     assert cells.value("list((1,))") == [1]
 
 
@@ -214,7 +214,7 @@ MIME = "application/vnd.jupyter-gpu-ext.progress+json"
 def test_a_quick_load_shows_no_bar(cells):
     outcome = cells.run("%load_blob slow://small.safetensors -o model")
     assert (outcome.status, outcome.displays) == ("ok", [])
-    assert outcome.stdout.startswith("model = 1 tensor on ")
+    assert outcome.said.startswith("model = 1 tensor on ")
 
 
 @pytest.mark.parametrize("stalled", [False, True], ids=["slow", "stalled"])

@@ -9,7 +9,7 @@ def test_a_value_is_written_and_the_line_says_so(cells, stores):
     cells.run("%load_blob disk://net.safetensors -o state\nrun = 7")
     outcome = cells.run("%save_blob state out://run$run/net.safetensors")
     assert (outcome.status, outcome.result) == ("ok", None)
-    assert outcome.stdout.startswith("state → out://run7/net.safetensors: 2 tensors, ")
+    assert outcome.said.startswith("state → out://run7/net.safetensors: 2 tensors, ")
     written = safetensors.numpy.load_file(stores / "out/run7/net.safetensors")
     assert {name: one.shape for name, one in written.items()} == {"w": (4, 3), "b": (3,)}
 
@@ -18,7 +18,7 @@ def test_an_expression_is_written_and_the_receipt_assigned(cells, stores):
     cells.run("%load_blob disk://net.safetensors -o state")
     outcome = cells.run("saved = %blob save {dict(a=[state['w']])} out://a.pt --overwrite")
     assert (outcome.status, outcome.result) == ("ok", None)
-    assert outcome.stdout.startswith("dict(a=[state['w']]) → out://a.pt: 1 tensor, ")
+    assert outcome.said.startswith("dict(a=[state['w']]) → out://a.pt: 1 tensor, ")
     assert cells.value("(saved.tensor_count, saved.size_bytes)") == (1, (stores / "out/a.pt").stat().st_size)
 
 

@@ -31,18 +31,18 @@ def values(stores: Path) -> np.ndarray:
 
 def test_an_array_is_one_tensor(cells, values):
     outcome = cells.run("%load_blob disk://t2m.zarr")
-    assert outcome.stdout.startswith("t2m = tensor 6×10 float64 on cpu (counted on a simulated GPU), 480 B (")
+    assert outcome.said.startswith("t2m = tensor 6×10 float64 on cpu (counted on a simulated GPU), 480 B (")
     assert cells.value("t2m.tolist()") == (values * 0.5 + 10).tolist()
     assert cells.run("%load_blob disk://t2m.zarr --select '1:-1, ::3' --raw -o some").status == "ok"
     assert cells.value("some.tolist()") == values[1:-1, ::3].tolist()
     assert cells.value("str(some.dtype)") == "torch.int16"
     outcome = cells.run("half = %load_blob disk://t2m.zarr --select -1 --dtype bf16")
-    assert "tensor 10 bfloat16 on" in outcome.stdout
+    assert "tensor 10 bfloat16 on" in outcome.said
     assert cells.value("tuple(half.shape)") == (10,)
 
 
 def test_a_group_is_a_dict(cells, values):
-    assert "era5 = 2 tensors on" in cells.run("%load_blob disk://era5.zarr").stdout
+    assert "era5 = 2 tensors on" in cells.run("%load_blob disk://era5.zarr").said
     assert cells.value("list(era5)") == ["x", "y"]
     cells.run("%load_blob disk://era5.zarr --keys '!x'")
     assert cells.value("list(era5)") == ["y"]
@@ -79,14 +79,14 @@ def test_a_mistake_is_one_line(cells, values, line, said):
 
 def test_a_sample_is_a_store(cells, values, tmp_path):
     outcome = cells.run(f"import zarr\n%blob sample disk://t2m.zarr {tmp_path}/to.zarr --select 1:4,5")
-    assert outcome.stdout.startswith(f"{tmp_path}/to.zarr: 1 array, 6 B of 120 B; read ")
+    assert outcome.said.startswith(f"{tmp_path}/to.zarr: 1 array, 6 B of 120 B; read ")
     assert outcome.result is None
     assert zarr.open_array(tmp_path / "to.zarr", mode="r")[...].tolist() == values[1:4, 5:6].tolist()
     outcome = cells.run(f"%blob sample disk://t2m.zarr {tmp_path}/to.zarr")
     assert outcome.traceback[0].endswith("Choose another name, or replace it: --overwrite (overwrite=True).")
     assert len(outcome.traceback) == 1
     line = f"said = %blob sample disk://t2m.zarr {tmp_path}/to.zarr --overwrite --max-bytes 16"
-    assert "axis 0 0:2 of 6" in cells.run(line).stdout
+    assert "axis 0 0:2 of 6" in cells.run(line).said
     assert cells.value("said.count") == 1
 
 
