@@ -11,14 +11,18 @@ from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # What the translated lines use, in the order of the script's imports.
 _MODULES = {
+    "asyncio": "import asyncio",
     "os": "import os",
     "jg": "import jupyter_gpu_ext",
     "shell": "from jupyter_gpu_ext.job import shell",
+    "Parameter": "from jupyter_gpu_ext.job.parameters import Parameter",
+    "first": "from jupyter_gpu_ext.job.rank import first",
     "display": "from jupyter_gpu_ext.job.show import display",
+    "start": "from jupyter_gpu_ext.job.start import start",
 }
 
 _Bindable = TypeVar("_Bindable", Spec, Word)
@@ -40,11 +44,19 @@ class Imports:
 
     def use(self, module: str, done: set[str]) -> str:
         """Return the script's name for `module`, and import it unless one of the statements `done` has."""
-        name = module
-        while self.bound.get(name, set()) - {_statement(module, name)}:
-            name = f"_{name}"
+        name = self._free(module, lambda name: {_statement(module, name)})
         if _statement(module, name) not in done:
             self._needed[module] = _statement(module, name)
+        return name
+
+    def own(self, name: str) -> str:
+        """Return a name of the script's own, as much like `name` as the notebook leaves free."""
+        return self._free(name, lambda _: set())
+
+    def _free(self, name: str, same: Callable[[str], set[str]]) -> str:
+        # What `import *` binds has no underscore in front.
+        while self.bound.get(name, set()) - same(name) or ("*" in self.bound and name[0] != "_"):
+            name = f"_{name}"
         return name
 
     def needed(self) -> tuple[str, ...]:

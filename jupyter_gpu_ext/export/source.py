@@ -50,7 +50,7 @@ def read(number: int, text: str) -> Source:
     Raises
     ------
     ExportRefusedError
-        When the cell is no Python, or awaits at its top level.
+        When the cell is no Python.
     """
     first, outer = 1, list[tuple[str, int]]()
     while True:
@@ -135,7 +135,7 @@ def _origins(before: list[str], after: list[str], first: int) -> tuple[int, ...]
 def _parse(number: int, text: str, lines: tuple[int, ...]) -> Source:
     try:
         tree = ast.parse(text)
-        compile(text, f"<cell {number}>", "exec", dont_inherit=True)
+        compile(text, f"<cell {number}>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError as error:
         line = lines[min(error.lineno or 1, len(lines)) - 1]
         raise _not_python(number, line, text, error) from None
@@ -145,20 +145,10 @@ def _parse(number: int, text: str, lines: tuple[int, ...]) -> Source:
 
 
 def _not_python(number: int, line: int, text: str, error: SyntaxError) -> ExportRefusedError:
-    if _awaits(text):
-        return _refusal(number, line, "A script cannot await at its top level.", "Wrap it: asyncio.run(main()).")
     word = re.match(r"\s*(\w+)", (error.text or "").removeprefix("%"))
     if word and BARE_MAGICS.fullmatch(word.group(1)):
         return _refusal(number, line, f"`{word.group(1)}` needs its % here.", f"Write %{word.group(1)}.")
     return _refusal(number, line, f"Python says: {error.msg}.", _FIX)
-
-
-def _awaits(text: str) -> bool:
-    try:
-        compile(text, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    except SyntaxError:
-        return False
-    return True
 
 
 def _refusal(number: int, line: int, message: str, hint: str) -> ExportRefusedError:

@@ -13,9 +13,10 @@ from jupyter_gpu_ext.errors import ExportRefusedError, UsageError
 from jupyter_gpu_ext.export import rules
 from jupyter_gpu_ext.export.calls import find
 from jupyter_gpu_ext.export.names import bindings, visible
+from jupyter_gpu_ext.export.pieces import Code
 from jupyter_gpu_ext.export.place import Imports, Place
 from jupyter_gpu_ext.export.source import BARE_MAGICS, Source, read, refuse_secret
-from jupyter_gpu_ext.export.spans import replace, rest_of_line
+from jupyter_gpu_ext.export.spans import rest_of_line
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _NOTEBOOK_NAMES = re.compile(r"In|Out|_{1,3}|_i{0,3}\d*|_ih|_oh|_dh|_exit_code")
 class Program:
     """The code of each code cell by its number, and what must stand above all of it."""
 
-    code: Mapping[int, str]
-    imports: tuple[str, ...]
+    code: Mapping[int, Code]
+    imports: Imports
     futures: tuple[str, ...]
 
 
@@ -46,12 +47,12 @@ def translate(cells: Sequence[Cell]) -> Program:
         With cell and line, where a script could not do the same, and where a cell holds a secret.
     """
     for cell in cells:
-        if not cell.skipped:
+        if not cell.left_out:
             refuse_secret(cell.number, cell.source)
-    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.skipped]
+    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.left_out]
     translator = _Translator(sources)
     code = {source.number: translator.cell(source) for source in sources}
-    return Program(code, translator.imports.needed(), tuple(sorted(translator.futures)))
+    return Program(code, translator.imports, tuple(sorted(translator.futures)))
 
 
 class _Translator:
@@ -63,7 +64,7 @@ class _Translator:
         self.imported: set[str] = set()
         self.futures: set[str] = set()
 
-    def cell(self, source: Source) -> str:
+    def cell(self, source: Source) -> Code:
         calls, others = find(source.tree)
         for node in others:
             raise source.refusal(
@@ -79,9 +80,9 @@ class _Translator:
         changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
         self.names |= own | {binding.name for binding in bindings(source.tree)}
         self.imported |= _imports(source.tree.body)
-        text = replace(source.text, changes).strip("\n")
-        refuse_secret(source.number, text)
-        return text
+        code = Code(number=source.number, text=source.text, lines=source.lines).changed(changes).stripped()
+        refuse_secret(source.number, code.text)
+        return code
 
     def _line(self, source: Source, call: Call, own: set[str]) -> str:
         earlier = [node for node in source.tree.body if node.lineno < call.node.lineno]

@@ -24,7 +24,9 @@ sys.meta_path.insert(0, Missing())
 loader = types.ModuleType("jupyter_gpu_ext.tensors.loader")
 loader.load = lambda *given, **options: [*given, options]
 sys.modules[loader.__name__] = loader
-runpy.run_path(sys.argv[1], run_name="__main__")
+path = sys.argv[1]
+sys.argv = [path, "--skip-preflight"]
+runpy.run_path(path, run_name="__main__")
 """
 
 
@@ -70,6 +72,7 @@ def test_an_error_names_the_line_below_its_cell(tmp_path: Path) -> None:
     made = script("x = 1", "y = 0\nx / y")
     done = run(made, tmp_path)
     assert done.returncode == 1
-    line = made.split("\n").index("x / y") + 1
+    line = made.split("\n").index("    x / y") + 1
     assert f'made.py", line {line}' in done.stderr
     assert "ZeroDivisionError" in done.stderr
+    assert done.stderr.splitlines()[-1] == "In the notebook: cell 2, line 2."

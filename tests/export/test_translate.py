@@ -70,7 +70,6 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["%%gpu -x\nx"], "Cell 1, line 1", "%%gpu", "skip"),
         (["%%gpu"], "Cell 1, line 1", "%%gpu", "skip"),
         (["x = get_ipython().run_cell_magic('gpu', '', '')"], "Cell 1, line 1", "%%gpu", "skip"),
-        (["%%gpu\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
         (["%%gpu\nfrom __future__ import annotations"], "Cell 1, line 2", "__future__", "Fix it"),
         (["%%time -n\nx"], "Cell 1, line 1", "%%time", "skip"),
         (["%time --no-raise-error x"], "Cell 1, line 1", "%time", "skip"),
@@ -91,9 +90,6 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["pip install x"], "Cell 1, line 1", "`pip` needs its %", "Write %pip."),
         (["print('a'"], "Cell 1, line 1", "Python says: '(' was never closed", "Fix it"),
         (["x = 1\nreturn x"], "Cell 1, line 2", "'return' outside function", "Fix it"),
-        (["x = 1\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
-        (["async with x: pass"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
-        (["y = [a async for a in b]"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
         (["1\n%gpu top"], "Cell 1, line 2", "gpu top needs a terminal", "jupyter gpu top"),
         (["ip = get_ipython()"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
         (["get_ipython().magic('ls')"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
@@ -103,6 +99,13 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["x = _"], "Cell 1, line 1", "_ exists only", "name of its own"),
         (["x = _i7"], "Cell 1, line 1", "_i7 exists only", "name of its own"),
         (["x = 1", "def f():\n    global x\n", "global y\ny = 1", "y = 2\nglobal y"], "Cell 4", "y", "skip"),
+        (
+            ["from math import *", "x = 1", "from cmath import *\nawait x"],
+            "The notebook awaits",
+            "import *",
+            "one by one",
+        ),
+        (["await x", "exec('y = 1')"], "The notebook awaits", "exec()", "globals()"),
         (["a = b = %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
     ],
 )
@@ -115,9 +118,8 @@ def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> No
     assert "\n" not in str(refused.value)
 
 
-def test_cells_that_only_together_are_no_program() -> None:
-    with pytest.raises(ExportRefusedError, match="Cell 2 does not fit the cells before it"):
-        script("y = 1", "global y")
+def test_a_global_statement_has_no_effect_as_in_the_notebook() -> None:
+    assert body("y = 1", "global y\ny = 2") == "pass\ny = 2"
 
 
 def test_a_skipped_cell_is_left_out_unread() -> None:
@@ -129,11 +131,12 @@ def test_names_of_skipped_cells_are_not_bound() -> None:
 
 
 def test_only_what_is_used_is_imported() -> None:
-    assert "import" not in script("x = 1", text("a note"))
+    imports = [line for line in script("x = 1", text("a note")).splitlines() if "import" in line]
+    assert imports == ["from jupyter_gpu_ext.job.start import start"]
 
 
 def test_a_definition_of_display_is_kept() -> None:
-    assert "jupyter_gpu_ext.job" not in script("def display(x): pass", "display(1)")
+    assert "job.show" not in script("def display(x): pass", "display(1)")
 
 
 @pytest.mark.parametrize(

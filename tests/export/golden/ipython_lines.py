@@ -8,9 +8,7 @@ import os
 
 from jupyter_gpu_ext.job import shell
 from jupyter_gpu_ext.job.show import display
-
-# %% cell 1 id="cell-1"
-# at the top: from __future__ import annotations
+from jupyter_gpu_ext.job.start import start
 
 # %% cell 2 id="cell-2"
 # dropped: %reload_ext autoreload
@@ -20,43 +18,59 @@ from jupyter_gpu_ext.job.show import display
 # dropped: %lsmagic
 # dropped: print?
 import sys
-if sys.argv:
-    pass  # dropped: %pwd
 
-# %% cell 3 id="cell-3"
-# dropped: %pip install -q torch (put it into the requirements)
-# dropped: !pip install 'numpy>=2' tqdm (put it into the requirements)
-# dropped: %conda install -y jq (put it into the requirements)
-# dropped: %uv pip install x (put it into the requirements)
 
-# %% cell 4 id="cell-4"
-os.environ["A"] = "1 # all of it"
-os.environ["B"] = "two words"
-# dropped: %env B
-home = os.environ["HOME"]
-os.environ["C"] = f"{home}/x"
-os.chdir(os.path.expanduser("~"))
-os.chdir(os.path.expanduser("~/data"))
-os.chdir("my folder")
-os.chdir(os.path.expanduser(home))
+def main() -> None:
+    global home, n, files, m, lines
+    start(__file__)
 
-# %% cell 5 id="cell-5"
-n = 3
-shell.run("echo hello")
-shell.run("echo $HOME $PATH")
-shell.run(f"head -n {n} {home}/notes.txt      | sort")
-shell.run("echo {n} $n")
-shell.run("awk '{print $1}' notes.txt")
-files = shell.capture(f"ls -1 {home}")
-if n:
-    shell.run("date")
-shell.run(str(home))
+    # %% cell 1 id="cell-1"
+    # at the top: from __future__ import annotations
 
-# %% cell 6 id="cell-6"
-display(n, files)
+    # %% cell 2 id="cell-2"
+    if sys.argv:
+        pass  # dropped: %pwd
 
-# %% cell 7 id="cell-7"
-# typed by hand
-pass; m = 1
-lines = [line for line in shell.capture("ls")]
-shell.run("true") # done
+    # %% cell 3 id="cell-3"
+    # dropped: %pip install -q torch (put it into the requirements)
+    # dropped: !pip install 'numpy>=2' tqdm (put it into the requirements)
+    # dropped: %conda install -y jq (put it into the requirements)
+    # dropped: %uv pip install x (put it into the requirements)
+
+    # %% cell 4 id="cell-4"
+    os.environ["A"] = "1 # all of it"
+    os.environ["B"] = "two words"
+    # dropped: %env B
+    home = os.environ["HOME"]
+    os.environ["C"] = f"{home}/x"
+    os.chdir(os.path.expanduser("~"))
+    os.chdir(os.path.expanduser("~/data"))
+    os.chdir("my folder")
+    os.chdir(os.path.expanduser(home))
+
+    # %% cell 5 id="cell-5"
+    n = 3
+    shell.run("echo hello")
+    shell.run("echo $HOME $PATH")
+    shell.run(f"head -n {n} {home}/notes.txt      | sort")
+    shell.run("echo {n} $n")
+    shell.run("awk '{print $1}' notes.txt")
+    files = shell.capture(f"ls -1 {home}")
+    if n:
+        shell.run("date")
+    shell.run(str(home))
+
+    # %% cell 6 id="cell-6"
+    display(n, files)
+
+    # %% cell 7 id="cell-7"
+    # typed by hand
+    pass; m = 1
+    lines = [line for line in shell.capture("ls")]
+    shell.run("true") # done
+
+
+if __name__ == "__main__":
+    main()
+
+# lines: 14=2.1 21 28=1.1 29 31=2.8 33 35=3.1 39 41=4.1 50 52=5.1 56=5.6 62 64=6.1 65 67=7.1 71

@@ -1,0 +1,93 @@
+"""Whether a statement changes more than the names that it binds, so that none may change places with it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.export.scope import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Builtins that look at their arguments only.
+_BUILTINS = frozenset((
+    "abs", "all", "any", "bool", "bytes", "complex", "dict", "divmod", "enumerate", "float", "format", "frozenset",
+    "int", "isinstance", "issubclass", "len", "list", "max", "min", "object", "pow", "print", "property", "range",
+    "repr", "reversed", "round", "set", "slice", "sorted", "staticmethod", "classmethod", "str", "sum", "tuple",
+    "type", "zip", "NameError", "RuntimeError", "TypeError", "ValueError", "Exception",
+))  # fmt: skip
+# Functions of modules, by their last name: they make values, and decorate.
+_FUNCTIONS = frozenset((
+    "manual_seed", "manual_seed_all", "seed", "is_available", "device", "device_count", "tensor", "zeros", "ones",
+    "empty", "full", "arange", "linspace", "eye", "asarray", "array", "perf_counter", "time", "monotonic", "sqrt",
+    "namedtuple", "field", "auto", "TypeVar", "NewType", "partial", "dataclass", "lru_cache", "cache",
+    "cached_property", "wraps", "contextmanager", "asynccontextmanager", "no_grad", "inference_mode", "enable_grad",
+    "abstractmethod", "overload", "total_ordering", "final", "override", "singledispatch", "Path", "PurePath",
+    "timedelta", "Fraction", "Decimal",
+))  # fmt: skip
+# Modules whose state a statement between may have changed.
+_STATEFUL = frozenset(("os", "sys"))
+# Importing these says or does something.
+_LOUD = frozenset(("this", "antigravity", "__hello__"))
+
+
+def is_calm(statement: ast.stmt, modules: Mapping[str, str], defined: set[str]) -> bool:
+    """Whether running the statement earlier or later changes nothing for others but the names that it binds.
+
+    Parameters
+    ----------
+    modules : mapping
+        The names that imports alone bind, to their first module.
+    defined : set of str
+        The names that the notebook binds otherwise.
+    """
+    nodes = list(running(statement))
+    # A decorator is called, also where it is written without brackets.
+    names = [one for node in nodes for one in getattr(node, "decorator_list", ()) if not isinstance(one, ast.Call)]
+    calls = [ast.Call(func=one, args=[], keywords=[]) for one in names]
+    return all(_calm(node, modules, defined) for node in [*nodes, *calls])
+
+
+def is_quiet_import(statement: ast.Import | ast.ImportFrom) -> bool:
+    """Whether an import does the same whatever ran before it: the standard library's, and ours."""
+    known = sys.stdlib_module_names - _LOUD | {"jupyter_gpu_ext"}
+    return all(name in known for name in imported(statement))
+
+
+def imported(statement: ast.Import | ast.ImportFrom) -> set[str]:
+    """Return the first parts of the modules that are imported; '' for a relative one."""
+    if isinstance(statement, ast.ImportFrom):
+        return {"" if statement.level else (statement.module or "").partition(".")[0]}
+    return {alias.name.partition(".")[0] for alias in statement.names}
+
+
+def changed_roots(statements: Iterable[ast.stmt]) -> set[str]:
+    """Return the names of which the statements set or delete an attribute or an item."""
+    nodes = (node for one in statements for node in ast.walk(one))
+    changed = (node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript))
+    return {root(node) for node in changed if not isinstance(node.ctx, ast.Load)} - {""}
+
+
+def root(node: ast.AST) -> str:
+    """Return the name that a chain of attributes, items and calls begins with, or ''."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _calm(node: ast.AST, modules: Mapping[str, str], defined: set[str]) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(name)):
+            made = name in modules and name in _FUNCTIONS
+            return made or (name in _BUILTINS and name not in defined and name not in modules)
+        case ast.Call(func=ast.Attribute(attr=attr) as function):
+            return attr in _FUNCTIONS and root(function) in modules
+        case ast.Attribute() | ast.Subscript():
+            return isinstance(node.ctx, ast.Load) and modules.get(root(node)) not in _STATEFUL
+        case ast.With() | ast.AsyncWith() | ast.Await() | ast.AsyncFor() | ast.Import() | ast.ImportFrom():
+            return False
+        case ast.While() | ast.Raise() | ast.Assert() | ast.Delete():
+            return False
+    return True

@@ -1,0 +1,172 @@
+"""Which statements of a notebook can stand at the script's module level, in front of those that stay in `main()`.
+
+Imports, functions and classes can, where nobody can tell that they came earlier. What cannot be decided stays: its
+names are global there, so that it means the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections import defaultdict
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+from jupyter_gpu_ext.export.calm import changed_roots, imported, is_calm, is_quiet_import, root
+from jupyter_gpu_ext.export.names import bindings
+from jupyter_gpu_ext.export.scope import bound, global_names, mentioned, running, stars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_BUILTIN = frozenset(dir(builtins))
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+# What a class can have so that defining another from it does something.
+_AT_DEFINITION = frozenset(("__init_subclass__", "__prepare__", "__set_name__", "__class_getitem__"))
+
+
+def lifted(groups: Sequence[Sequence[ast.stmt]], *, lazy: bool = False) -> list[bool]:
+    """Return for each group, the statements of one line, whether it can stand at module level.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of ast.stmt
+        The notebook's statements in the order in which they run.
+    lazy : bool
+        Annotations are not evaluated.
+    """
+    if lazy:
+        groups = [[_without_annotations(one) for one in group] for group in groups]
+    lifter = _Lifter(groups)
+    return [lifter.take(group) for group in groups]
+
+
+class _Lifter:
+    """Walks the statements in order, and knows those before that stay."""
+
+    def __init__(self, groups: Sequence[Sequence[ast.stmt]]) -> None:
+        every = [one for group in groups for one in group]
+        self._ways = _ways(every)
+        self._of_functions = set[str]().union(*map(global_names, every))
+        self._modules = _modules(every)
+        self._defined = {name for one in every if not isinstance(one, _IMPORTS) for name in bound(one)}
+        self._reach = _reach(every)
+        self._classes_act = any(_acts_on_others(one) for one in every)
+        self._stay: list[ast.stmt] = []
+        self._star_stays = False
+
+    def take(self, group: Sequence[ast.stmt]) -> bool:
+        goes = all(self._goes(one) for one in group)
+        if not goes:
+            self._stay += group
+            self._star_stays |= any(stars(one) for one in group)
+        return goes
+
+    def _goes(self, statement: ast.stmt) -> bool:
+        if not _is_definition(statement) or self._star_stays:
+            return False
+        names = bound(statement)
+        if any(len(self._ways[name]) > 1 for name in names) or names & self._of_functions:
+            return False
+        if not self._stay:
+            return True
+        if stars(statement) or names & _BUILTIN or any(names & self._reached(one) for one in self._stay):
+            return False
+        if isinstance(statement, _IMPORTS):
+            return is_quiet_import(statement) or all(self._is_calm(one) for one in self._stay)
+        return isinstance(statement, _DEFINITIONS) and self._defines_alone(statement)
+
+    def _defines_alone(self, statement: ast.stmt) -> bool:
+        """Whether the definition reads nothing that those before may have changed, and does nothing to others."""
+        read = {node.id for node in running(statement) if isinstance(node, ast.Name)}
+        changed = set[str]().union(self._of_functions, *map(bound, self._stay))
+        touched = {
+            root(node) for node in running(statement) if isinstance(node, ast.Attribute | ast.Subscript)
+        } & changed_roots(self._stay)
+        if read & changed or touched or (isinstance(statement, ast.ClassDef) and self._classes_act):
+            return False
+        return self._is_calm(statement)
+
+    def _is_calm(self, statement: ast.stmt) -> bool:
+        return is_calm(statement, self._modules, self._defined)
+
+    def _reached(self, statement: ast.stmt) -> set[str]:
+        """Return what the statement mentions, and what the functions and classes that it mentions do."""
+        found, waiting = set[str](), mentioned(statement)
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            waiting |= self._reach.get(name, set()) - found
+        return found
+
+
+def _without_annotations(statement: ast.stmt) -> ast.stmt:
+    bare = deepcopy(statement)
+    for node in ast.walk(bare):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return bare
+
+
+def _is_definition(statement: ast.stmt) -> bool:
+    if isinstance(statement, (*_DEFINITIONS, *_IMPORTS)):
+        return True
+    if isinstance(statement, ast.Try):
+        # `try: import a` … `except ImportError: a = None`
+        blocks = [statement.body, statement.orelse, statement.finalbody, *(one.body for one in statement.handlers)]
+        plain = [one for block in blocks for one in block]
+        return all(
+            isinstance(one, (*_IMPORTS, ast.Pass))
+            or (isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant))
+            for one in plain
+        )
+    return False
+
+
+def _ways(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
+    """Return for each name the ways in which it is bound; the same import again is no other one."""
+    ways = defaultdict[str, set[str]](set)
+    for number, one in enumerate(statements):
+        for name in bound(one):
+            ways[name].add(str(number))
+        for binding in bindings(ast.Module([one], [])) if isinstance(one, _IMPORTS) else ():
+            ways[binding.name].discard(str(number))
+            # `import a.b` and `import a` bind the same module.
+            plain = binding.origin.startswith("import ") and " as " not in binding.origin
+            ways[binding.name].add(f"import {binding.name}" if plain else binding.origin)
+    return ways
+
+
+def _modules(statements: Iterable[ast.stmt]) -> dict[str, str]:
+    """Return the names that imports bind, each to the first part of its module."""
+    found: dict[str, str] = {}
+    for one in statements:
+        if isinstance(one, _IMPORTS) and len(first := imported(one)) == 1:
+            found |= dict.fromkeys(bound(one), next(iter(first)))
+        elif isinstance(one, ast.Import):
+            for alias in one.names:
+                first_part = alias.name.partition(".")[0]
+                found[alias.asname or first_part] = first_part
+    return found
+
+
+def _reach(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for one in statements:
+        for binding in bindings(ast.Module([one], [])) if isinstance(one, _DEFINITIONS) else ():
+            found.setdefault(binding.name, set()).update(mentioned(one))
+    return found
+
+
+def _acts_on_others(statement: ast.stmt) -> bool:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FunctionDef) and node.name in _AT_DEFINITION:
+            return True
+        if isinstance(node, ast.ClassDef) and (node.keywords or any(root(base) == "type" for base in node.bases)):
+            return True
+    return False
