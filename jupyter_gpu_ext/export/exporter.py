@@ -52,10 +52,13 @@ class TrainScriptExporter(Exporter):
         resources = self._init_resources(resources)  # type: ignore[no-untyped-call]
         name = f"{resources['metadata']['name'] or 'notebook'}.ipynb"
         try:
-            return make_script(nb, name=name, version=__version__), resources
+            script = make_script(nb, name=name, version=__version__)
         except GpuExtError as error:
             _tell_in_one_line(self.log)
             raise RefusedConversionError(error.message, hint=error.hint) from None
+        for remark in script.remarks:
+            self.log.warning("%s", remark)
+        return script.text, resources
 
 
 class _OneLine(logging.Filter):

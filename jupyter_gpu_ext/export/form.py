@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import ExportRefusedError
-from jupyter_gpu_ext.export.lift import lifted
+from jupyter_gpu_ext.export.lift import DEFINITIONS, lifted
+from jupyter_gpu_ext.export.lint import Remark
 from jupyter_gpu_ext.export.names import bindings
 from jupyter_gpu_ext.export.pieces import Code, Line, Piece, cut, for_a_function
 from jupyter_gpu_ext.export.scope import awaits, bound, inside, looks_around, stars
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from jupyter_gpu_ext.export.notebook import Cell
 
@@ -37,6 +38,8 @@ class Form:
         `main()` awaits.
     in_guard : str
         Why the statements cannot stand in a function, only below the guard; else empty.
+    kept : tuple of Remark
+        The functions and classes that stay in `main()`.
     unkept : tuple of str
         Rules of ruff that it cannot keep.
     """
@@ -46,6 +49,7 @@ class Form:
     names: tuple[str, ...]
     runs_async: bool
     in_guard: str
+    kept: tuple[Remark, ...]
     unkept: tuple[str, ...]
 
 
@@ -84,6 +88,7 @@ def arrange(cells: Sequence[Cell], code: Mapping[int, Code], done: Collection[st
         names=() if guard else tuple(dict.fromkeys(name for node in stay for name in _in_order(node))),
         runs_async=waits,
         in_guard=guard,
+        kept=tuple(_kept(parts, code)),
         unkept=_unkept([node for each in parts.values() for one, _ in each for node in one.statements]),
     )
 
@@ -155,6 +160,16 @@ class _Split:
 
 def _bound_to_module(statement: ast.stmt) -> str:
     return "import *" if stars(statement) else looks_around(statement)
+
+
+def _kept(parts: Mapping[int, Sequence[tuple[Piece, bool]]], code: Mapping[int, Code]) -> Iterator[Remark]:
+    for number, each in parts.items():
+        stay = (node for piece, goes_up in each if not goes_up for node in piece.statements)
+        for node in stay:
+            if isinstance(node, DEFINITIONS):
+                text = f"{node.name} stays below statements that may matter to it: no spawned process can import it."
+                cure = "Put it, its imports and what it reads while it is defined into the first cells."
+                yield Remark(cell=number, line=code[number].lines[node.lineno - 1], text=f"{text} {cure}")
 
 
 def _unkept(statements: Sequence[ast.stmt]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _BUILTIN = frozenset(dir(builtins))
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 # What a class can have so that defining another from it does something.
 _AT_DEFINITION = frozenset(("__init_subclass__", "__prepare__", "__set_name__", "__class_getitem__"))
@@ -75,7 +75,7 @@ class _Lifter:
             return False
         if isinstance(statement, _IMPORTS):
             return is_quiet_import(statement) or all(self._is_calm(one) for one in self._stay)
-        return isinstance(statement, _DEFINITIONS) and self._defines_alone(statement)
+        return isinstance(statement, DEFINITIONS) and self._defines_alone(statement)
 
     def _defines_alone(self, statement: ast.stmt) -> bool:
         """Whether the definition reads nothing that those before may have changed, and does nothing to others."""
@@ -114,7 +114,7 @@ def _without_annotations(statement: ast.stmt) -> ast.stmt:
 
 
 def _is_definition(statement: ast.stmt) -> bool:
-    if isinstance(statement, (*_DEFINITIONS, *_IMPORTS)):
+    if isinstance(statement, (*DEFINITIONS, *_IMPORTS)):
         return True
     if isinstance(statement, ast.Try):
         # `try: import a` … `except ImportError: a = None`
@@ -158,7 +158,7 @@ def _modules(statements: Iterable[ast.stmt]) -> dict[str, str]:
 def _reach(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for one in statements:
-        for binding in bindings(ast.Module([one], [])) if isinstance(one, _DEFINITIONS) else ():
+        for binding in bindings(ast.Module([one], [])) if isinstance(one, DEFINITIONS) else ():
             found.setdefault(binding.name, set()).update(mentioned(one))
     return found
 

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import re
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import parameters
-from jupyter_gpu_ext.export.form import Form, arrange, runs_async
-from jupyter_gpu_ext.export.notebook import Cell, read
+from jupyter_gpu_ext.export.form import arrange, runs_async
+from jupyter_gpu_ext.export.lint import Remark, look
+from jupyter_gpu_ext.export.notebook import read
 from jupyter_gpu_ext.export.pieces import Code, Line
-from jupyter_gpu_ext.export.translate import Program, translate
+from jupyter_gpu_ext.export.translate import translate
 from jupyter_gpu_ext.job.where import line_map
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from jupyter_gpu_ext.export.form import Form
+    from jupyter_gpu_ext.export.notebook import Cell
     from jupyter_gpu_ext.export.parameters import Declared
+    from jupyter_gpu_ext.export.translate import Program
 
 _MARKER = re.compile(r"^ *# %% cell (\d+)", re.MULTILINE)
 _WIDTH = 110
 
 
-def make_script(notebook: Any, *, name: str, version: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A notebook as a program.
+
+    Attributes
+    ----------
+    text : str
+        The same notebook gives the same bytes.
+    remarks : tuple of Remark
+        What a person should know before it runs elsewhere; they stand in its head as well.
+    """
+
+    text: str
+    remarks: tuple[Remark, ...]
+
+
+def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str] | None = None) -> Script:
     """Return the script that does what the notebook does.
 
     Parameters
@@ -35,6 +56,8 @@ def make_script(notebook: Any, *, name: str, version: str) -> str:
         The notebook's file name, for the header.
     version : str
         The version of jupyter_gpu_ext, for the header.
+    ran : mapping of int to str, optional
+        What the kernel ran, by execution count.
 
     Raises
     ------
@@ -42,28 +65,29 @@ def make_script(notebook: Any, *, name: str, version: str) -> str:
         With cell and line, where a script could not do the same.
     """
     cells = read(notebook)
-    script = render(cells, translate(cells), name=name, version=version)
-    check(script)
-    return script
-
-
-def render(cells: Sequence[Cell], program: Program, *, name: str, version: str) -> str:
-    """Return the script's text; the same notebook gives the same bytes."""
+    program = translate(cells)
     given = program.imports.own("given")
     declared, code = _parameters(cells, program, given)
     if runs_async(code):
         program.imports.use("asyncio", set())
     form = arrange(cells, code, set(program.imports.needed()), lazy="annotations" in program.futures)
+    remarks = (*look(cells, program.code, ran), *form.kept)
     # The declaration stands first, so that no name or note below can declare another encoding.
     head = [
         "# -*- coding: utf-8 -*-",
         f"# Made from {redact(printable(name))} by jupyter_gpu_ext {version}.",
         "# It runs without Jupyter. Edit the notebook and export it again, rather than this file.",
+        *(f"# ! {printable(str(one))}" for one in remarks),
         *([f"# ruff: noqa: {', '.join(form.unkept)}"] if form.unkept else []),
     ]
     tail = _main(form, declared, program, given) if form.main else []
-    blocks = [_own(head), *map(_own, _imports(program)), *form.module, *tail]
-    lines = [Line(text="")] * 0
+    text = _joined([_own(head), *map(_own, _imports(program)), *form.module, *tail])
+    check(text)
+    return Script(text=text, remarks=remarks)
+
+
+def _joined(blocks: Iterable[Sequence[Line]]) -> str:
+    lines = list[Line]()
     for block in filter(None, blocks):
         lines += [*([Line(text="")] if lines else []), *block]
     places = line_map((one.cell, one.line) for one in lines)

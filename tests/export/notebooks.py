@@ -36,7 +36,7 @@ def text(source: str, kind: str = "markdown") -> dict[str, Any]:
 
 def script(*cells: str | dict[str, Any], **metadata: Any) -> str:
     """Return the script of a notebook."""
-    return make_script(notebook(*cells, **metadata), name="test.ipynb", version="0.0.0")
+    return make_script(notebook(*cells, **metadata), name="test.ipynb", version="0.0.0").text
 
 
 def body(*cells: str | dict[str, Any]) -> str:
