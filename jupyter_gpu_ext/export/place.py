@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,6 +10,8 @@ from jupyter_gpu_ext.commands.grammar import Spec
 from jupyter_gpu_ext.commands.word import Word
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import template
+from jupyter_gpu_ext.export.names import bindings
+from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +44,23 @@ class Imports:
 
     bound: Mapping[str, set[str]]
     _needed: dict[str, str] = field(default_factory=dict)
+    _others: set[str] = field(default_factory=set)
+
+    def add(self, statement: str) -> None:
+        """Import what the line of another package's magic needs.
+
+        Raises
+        ------
+        ExportRefusedError
+            When the notebook uses the name otherwise.
+        """
+        for binding in bindings(ast.parse(statement)):
+            if self.bound.get(binding.name, set()) - {binding.origin}:
+                raise ExportRefusedError(
+                    f"A magic needs the name {binding.name} for `{printable(statement)}`.",
+                    hint=f"Call the notebook's {binding.name} otherwise.",
+                )
+            self._others.add(binding.origin)
 
     def use(self, module: str, done: set[str]) -> str:
         """Return the script's name for `module`, and import it unless one of the statements `done` has."""
@@ -61,7 +81,8 @@ class Imports:
 
     def needed(self) -> tuple[str, ...]:
         """Return the statements, in a fixed order."""
-        return tuple(self._needed[module] for module in _MODULES if module in self._needed)
+        ours = [self._needed[module] for module in _MODULES if module in self._needed]
+        return tuple(sorted(self._others.difference(ours)) + ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

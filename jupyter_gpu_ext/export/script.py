@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.export.form import Form
     from jupyter_gpu_ext.export.notebook import Cell
     from jupyter_gpu_ext.export.parameters import Declared
-    from jupyter_gpu_ext.export.translate import Program
+    from jupyter_gpu_ext.export.translate import Program, Unknown
 
 _MARKER = re.compile(r"^ *# %% cell (\d+)", re.MULTILINE)
 _WIDTH = 110
@@ -45,7 +45,9 @@ class Script:
     remarks: tuple[Remark, ...]
 
 
-def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str] | None = None) -> Script:
+def make_script(
+    notebook: Any, *, name: str, version: str, unknown: Unknown = "error", ran: Mapping[int, str] | None = None
+) -> Script:
     """Return the script that does what the notebook does.
 
     Parameters
@@ -56,6 +58,8 @@ def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str
         The notebook's file name, for the header.
     version : str
         The version of jupyter_gpu_ext, for the header.
+    unknown : {'error', 'comment'}
+        What becomes of a magic without translation.
     ran : mapping of int to str, optional
         What the kernel ran, by execution count.
 
@@ -65,7 +69,7 @@ def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str
         With cell and line, where a script could not do the same.
     """
     cells = read(notebook)
-    program = translate(cells)
+    program = translate(cells, unknown=unknown)
     given = program.imports.own("given")
     declared, code = _parameters(cells, program, given)
     if runs_async(code):
@@ -77,6 +81,7 @@ def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str
         "# -*- coding: utf-8 -*-",
         f"# Made from {redact(printable(name))} by jupyter_gpu_ext {version}.",
         "# It runs without Jupyter. Edit the notebook and export it again, rather than this file.",
+        *(["# What `first` and `display` do is done on the first rank only."] if _has_first(program) else []),
         *(f"# ! {printable(str(one))}" for one in remarks),
         *([f"# ruff: noqa: {', '.join(form.unkept)}"] if form.unkept else []),
     ]
@@ -84,6 +89,10 @@ def make_script(notebook: Any, *, name: str, version: str, ran: Mapping[int, str
     text = _joined([_own(head), *map(_own, _imports(program)), *form.module, *tail])
     check(text)
     return Script(text=text, remarks=remarks)
+
+
+def _has_first(program: Program) -> bool:
+    return any(".rank " in one or ".show " in one for one in program.imports.needed())
 
 
 def _joined(blocks: Iterable[Sequence[Line]]) -> str:

@@ -16,6 +16,8 @@ BARE_MAGICS = re.compile(
     r"cat|cd|clear|conda|cp|hist(ory)?|less|ll|ls|lsmagic|lx|man|mamba|mkdir|more|mv|pip|pwd|rm|rmdir|uv|whos?|"
     r"blob|gpu|load_blob|save_blob"
 )
+# Those that time what stays.
+_TIMERS = ("%%time", "%%prun")
 # The cell magic that becomes a block.
 MEASURED = "%%gpu"
 _FIX = "Fix it, or tag the cell `skip`."
@@ -61,7 +63,7 @@ def read(number: int, text: str) -> Source:
         outer.append((call.magic, source.lines[0]))
         first, text = source.lines[0] + 1, call.arguments[2]
     for magic, line in reversed(outer):
-        source = _measured(source, line) if magic == MEASURED else _timed(source, line)
+        source = _measured(source, line) if magic == MEASURED else _timed(source, line, magic)
     return source
 
 
@@ -82,14 +84,14 @@ def _python(number: int, text: str, first: int) -> Source:
 def _opened(source: Source) -> Call | None:
     """Return the cell magic that is the whole cell, where the script has the cell's own lines in its place."""
     calls, _ = find(source.tree)
-    if len(source.tree.body) != 1 or not calls or calls[0].magic not in ("%%time", MEASURED) or not calls[0].whole:
+    if len(source.tree.body) != 1 or not calls or calls[0].magic not in (*_TIMERS, MEASURED) or not calls[0].whole:
         return None
     # IPython refuses the magic without a cell.
     return None if calls[0].line.strip() or not calls[0].arguments[2] else calls[0]
 
 
-def _timed(source: Source, line: int) -> Source:
-    return _parse(source.number, f"# dropped: %%time\n{source.text}", (line, *source.lines))
+def _timed(source: Source, line: int, magic: str) -> Source:
+    return _parse(source.number, f"# dropped: {magic}\n{source.text}", (line, *source.lines))
 
 
 def _measured(source: Source, line: int) -> Source:
@@ -108,8 +110,8 @@ def _open_lines(source: Source) -> Source:
 
 
 def _times_line(call: Call) -> bool:
-    timed = call.magic == "%time" and (call.whole or call.assigned)
-    return timed and bool(call.line.strip()) and not call.line.startswith("--")
+    timed = (call.magic == "%time" and (call.whole or call.assigned)) or (call.magic == "%prun" and call.whole)
+    return timed and bool(call.line.strip()) and not call.line.startswith("-" if call.magic == "%prun" else "--")
 
 
 def _transform(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from jupyter_gpu_ext.errors import ExportRefusedError, UsageError
 from jupyter_gpu_ext.export import rules
@@ -15,6 +15,7 @@ from jupyter_gpu_ext.export.calls import find
 from jupyter_gpu_ext.export.names import bindings, visible
 from jupyter_gpu_ext.export.pieces import Code
 from jupyter_gpu_ext.export.place import Imports, Place
+from jupyter_gpu_ext.export.saves import saving
 from jupyter_gpu_ext.export.source import BARE_MAGICS, Source, read, refuse_secret
 from jupyter_gpu_ext.export.spans import rest_of_line
 from jupyter_gpu_ext.text import printable
@@ -38,8 +39,16 @@ class Program:
     futures: tuple[str, ...]
 
 
-def translate(cells: Sequence[Cell]) -> Program:
-    """Return the code cells as Python, those tagged `skip` left out.
+Unknown = Literal["error", "comment"]
+
+
+def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
+    """Return the code cells as Python, those left out excepted.
+
+    Parameters
+    ----------
+    unknown : {'error', 'comment'}
+        What becomes of a magic without translation; one that gives a value is an error in any case.
 
     Raises
     ------
@@ -50,7 +59,7 @@ def translate(cells: Sequence[Cell]) -> Program:
         if not cell.left_out:
             refuse_secret(cell.number, cell.source)
     sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.left_out]
-    translator = _Translator(sources)
+    translator = _Translator(sources, unknown)
     code = {source.number: translator.cell(source) for source in sources}
     return Program(code, translator.imports, tuple(sorted(translator.futures)))
 
@@ -58,7 +67,8 @@ def translate(cells: Sequence[Cell]) -> Program:
 class _Translator:
     """Walks the cells in order, and knows what those before have bound."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], unknown: Unknown) -> None:
+        self._unknown = unknown
         self.imports = Imports(_bound_anywhere(sources))
         self.names: set[str] = set()
         self.imported: set[str] = set()
@@ -78,6 +88,9 @@ class _Translator:
                 changes.append((call.node, self._line(source, call, own)))
                 own |= {name for name in [rules.bound_name(call)] if name}
         changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
+        for function in saving(source.tree, self.imports.bound):
+            text = ast.get_source_segment(source.text, function)
+            changes.append((function, f"{self.imports.use('first', set())}({text})"))
         self.names |= own | {binding.name for binding in bindings(source.tree)}
         self.imported |= _imports(source.tree.body)
         code = Code(number=source.number, text=source.text, lines=source.lines).changed(changes).stripped()
@@ -91,7 +104,12 @@ class _Translator:
             imported=self.imported | _imports(earlier),
             imports=self.imports,
         )
-        python = rules.to_python(call, place)
+        try:
+            python = rules.to_python(call, place)
+        except rules.UnknownMagicError:
+            if self._unknown == "error" or not call.whole:
+                raise
+            return _note(source.text, call.node, f"not translated: {_whole(call)}", top=call.top)
         if python is not None:
             remark = printable(rules.remark(call))
             return f"{python}  {remark}" if remark and not rest_of_line(source.text, call.node) else python
@@ -159,4 +177,11 @@ def _note(text: str, node: ast.expr | ast.stmt, note: str, *, top: bool) -> str:
     rest = rest_of_line(text, node)
     if rest and not rest.startswith("#"):
         return "pass"
-    return f"# {printable(note)}" if top else f"pass  # {printable(note)}"
+    if not top:
+        return f"pass  # {printable(note)}"
+    return "\n".join(f"# {printable(line)}".rstrip() for line in note.split("\n"))
+
+
+def _whole(call: Call) -> str:
+    """Return the line as it was typed, with the cell below it."""
+    return f"{call.typed}\n{call.arguments[2]}".rstrip("\n") if call.magic.startswith("%%") else call.typed

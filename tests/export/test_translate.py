@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import pytest
 
 from jupyter_gpu_ext.errors import ExportRefusedError
-from tests.export.notebooks import body, code, script, text
+from jupyter_gpu_ext.export import translators
+from jupyter_gpu_ext.export.script import make_script
+from tests.export.notebooks import body, code, notebook, script, text
 
 WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(jg.gpu.who())  # c"
 
@@ -47,6 +51,22 @@ WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(j
         (["%load_ext x # c"], "# dropped: %load_ext x # c"),
         (["_ = 1\nfor _ in (): pass\nprint(_)"], "_ = 1\nfor _ in (): pass\nprint(_)"),
         (["ls = 1\nls"], "ls = 1\nls"),
+        (["%%bash\nls $x\necho"], 'shell.script("bash",\n    "ls $x",\n    "echo",\n)'),
+        (["%%script python3 -u\nls"], 'shell.script("python3 -u", "ls")'),
+        (["f = 1", "%%writefile -a $f\na"], 'shell.append(f, "a")'),
+        (["%%writefile 'a b.py'\nx = 1\n"], 'shell.write("a b.py", "x = 1")'),
+        (["%%html\n<b>"], "# dropped: %%html"),
+        (["%timeit x = 1\ny = 1"], "# dropped: %timeit x = 1\ny = 1"),
+        (["%%timeit\nx = 1"], "# dropped: %%timeit"),
+        (["%%prun\nx = 1"], "# dropped: %%prun\nx = 1"),
+        (["%prun x = 1"], "x = 1"),
+        (["import torch", "torch.save(x, 'a')  # c"], "first(torch.save)(x, 'a')  # c"),
+        (["import numpy as np, torch.nn as nn", "np.save('a', nn.save(1))"], "first(np.save)('a', nn.save(1))"),
+        (["from torch import save as keep", "if 1: keep({\n}, 'a')"], "if 1: first(keep)({\n}, 'a')"),
+        (["torch = 1", "torch.save(x)"], "torch.save(x)"),
+        (["import torch.distributed.checkpoint as torch", "torch.save(x)"], "torch.save(x)"),
+        (["plt.gcf().savefig('a')"], "first(plt.gcf().savefig)('a')"),
+        (["x = %save_blob y a://b"], 'x = first(jg.save)(y, "a://b")'),
         (["!pip install x && make"], 'shell.run("pip install x && make")'),
         (["!/opt/bin/python3.11 -m pip install x"], None),
     ],
@@ -61,7 +81,10 @@ def test_becomes(cells: list[str], python: str | None) -> None:
     [
         (["x = 1\n%foo a"], "Cell 1, line 2", "%foo has no translation", "tag the cell `skip`"),
         ([text("#"), "\n\nx = 1\n%%foo"], "Cell 2, line 4", "%%foo has no translation", "skip"),
-        (["%%bash\nls"], "Cell 1, line 1", "%%bash has no translation", "skip"),
+        (["%%perl6\nls"], "Cell 1, line 1", "%%perl6 has no translation", "skip"),
+        (["%%bash --out x\nls"], "Cell 1, line 1", "%%bash --out x has no translation", "without options"),
+        (["%%writefile\nls"], "Cell 1, line 1", "%%writefile has no translation", "Name one file"),
+        (["x = 1\nx = %prun x"], "Cell 1, line 2", "%prun has no translation", "skip"),
         (["%blob ls \\\n  a \\\n  b\n%foo"], "Cell 1, line 1", "does not know what to do with b", "quotes"),
         (["%blob ls \\\n  a\n\n%foo"], "Cell 1, line 4", "%foo", "skip"),
         (["%%time\n\n# c\n%foo"], "Cell 1, line 4", "%foo", "skip"),
@@ -153,3 +176,74 @@ def test_the_library_keeps_a_name_of_its_own(first: str, module: str) -> None:
     assert f"print({module}.ls())" in made
     compile(made, "made", "exec")
     assert ("import jupyter_gpu_ext as jg" in made) == ("jupyter" in first)
+
+
+def commented(*cells: str | dict[str, Any]) -> str:
+    return make_script(notebook(*cells), name="x.ipynb", version="0.0.0", unknown="comment").text
+
+
+def test_an_unknown_magic_may_become_a_comment() -> None:
+    made = commented("%foo a\nif 1:\n    %foo b", "%%foo x\nimport os\u2028\n\n!rm")
+    assert "\n    # not translated: %foo a\n    if 1:\n        pass  # not translated: %foo b\n" in made
+    assert "\n    # not translated: %%foo x\n    # import os\\u2028\n    #\n    # !rm\n" in made
+    compile(made, "made", "exec")
+
+
+@pytest.mark.parametrize("line", ["x = %foo a", "x = get_ipython().run_cell_magic('foo', '', '')"])
+def test_an_unknown_magic_with_a_value_is_refused_in_any_case(line: str) -> None:
+    with pytest.raises(ExportRefusedError, match="foo has no translation"):
+        commented(line)
+
+
+class Entry(NamedTuple):
+    """An entry point of another package."""
+
+    load: Any
+    value: str = "other:translate"
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def register(name: str, translate: Any) -> None:
+        found = {name: [Entry(lambda: translate)]}
+        monkeypatch.setattr(translators, "entry_points", lambda *, group, name: found.get(name, []))
+
+    return register
+
+
+def test_another_package_brings_its_magic(others: Any) -> None:
+    others("sql", lambda line, body: translators.Translation(f"tool.run({line!r}, {body!r})", ("import tool",)))
+    assert body("rows = %sql select 1\nprint(rows)") == "rows = tool.run('select 1', None)\nprint(rows)"
+    made = script("%%sql db\nselect 1")
+    assert "\nimport tool\n" in made
+    assert "    tool.run('db', 'select 1\\n')\n" in made
+
+
+def test_another_package_may_need_no_import(others: Any) -> None:
+    others("two", lambda *_: "1 + 1")
+    assert body("x = %two") == "x = 1 + 1"
+
+
+@pytest.mark.parametrize(
+    ("translate", "said"),
+    [
+        (lambda *_: 1 / 0, "ZeroDivisionError"),
+        (lambda *_: "x = 1", "SyntaxError"),
+        (lambda *_: None, "TypeError"),
+        (lambda *_: translators.Translation("1", ("import os; os.abort()",)), "is no import"),
+        (lambda *_: translators.Translation("1", ("os.abort()",)), "is no import"),
+    ],
+)
+def test_a_translator_that_fails_is_named(others: Any, translate: Any, said: str) -> None:
+    others("sql", translate)
+    with pytest.raises(
+        ExportRefusedError, match="Cell 1, line 2: The translator of %sql, other:translate, "
+    ) as refused:
+        script("x = 1\n%sql")
+    assert said in str(refused.value)
+
+
+def test_a_translator_cannot_take_a_name_of_the_notebook(others: Any) -> None:
+    others("sql", lambda *_: translators.Translation("tool.x", ("import tool",)))
+    with pytest.raises(ExportRefusedError, match="needs the name tool"):
+        script("tool = 1\n%sql")

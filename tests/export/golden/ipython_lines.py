@@ -1,6 +1,7 @@
 # -*- coding: utf-8 -*-
 # Made from ipython_lines.ipynb by jupyter_gpu_ext 0.0.0.
 # It runs without Jupyter. Edit the notebook and export it again, rather than this file.
+# What `first` and `display` do is done on the first rank only.
 
 from __future__ import annotations
 
@@ -73,4 +74,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# lines: 14=2.1 21 28=1.1 29 31=2.8 33 35=3.1 39 41=4.1 50 52=5.1 56=5.6 62 64=6.1 65 67=7.1 71
+# lines: 15=2.1 22 29=1.1 30 32=2.8 34 36=3.1 40 42=4.1 51 53=5.1 57=5.6 63 65=6.1 66 68=7.1 72

@@ -1,8 +1,10 @@
 # -*- coding: utf-8 -*-
 # Made from our_lines.ipynb by jupyter_gpu_ext 0.0.0.
 # It runs without Jupyter. Edit the notebook and export it again, rather than this file.
+# What `first` and `display` do is done on the first rank only.
 
 import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.job.rank import first
 from jupyter_gpu_ext.job.start import start
 
 # %% cell 7 id="cell-7"
@@ -60,8 +62,8 @@ def main() -> None:
     print(jg.gpu.status())
 
     # %% cell 7 id="cell-7"
-    print(jg.save(x, f"weights://{run}/x.safetensors"))
-    saved = jg.save(dict(d, x=x), f"weights://{run}/all.pt", overwrite=True)  # both
+    first(print)(first(jg.save)(x, f"weights://{run}/x.safetensors"))
+    saved = first(jg.save)(dict(d, x=x), f"weights://{run}/all.pt", overwrite=True)  # both
 
     # %% cell 8 id="cell-8"
     # dropped: %blob --help
@@ -71,4 +73,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# lines: 9=7.1 12 19=1.1 22 24=2.1 30 32=3.1 34=3.5 35 37=4.1 44 46=5.1 54 56=6.1 57=6.3 61 63=7.4 65 67=8.1 69
+# lines: 11=7.1 14 21=1.1 24 26=2.1 32 34=3.1 36=3.5 37 39=4.1 46 48=5.1 56 58=6.1 59=6.3 63 65=7.4 67 69=8.1 71
