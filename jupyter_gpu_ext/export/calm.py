@@ -25,10 +25,11 @@ _FUNCTIONS = frozenset((
     "namedtuple", "field", "auto", "TypeVar", "NewType", "partial", "dataclass", "lru_cache", "cache",
     "cached_property", "wraps", "contextmanager", "asynccontextmanager", "no_grad", "inference_mode", "enable_grad",
     "abstractmethod", "overload", "total_ordering", "final", "override", "singledispatch", "Path", "PurePath",
-    "timedelta", "Fraction", "Decimal",
+    "timedelta", "Fraction", "Decimal", "set_float32_matmul_precision", "set_num_threads",
 ))  # fmt: skip
 # Modules whose state a statement between may have changed.
 _STATEFUL = frozenset(("os", "sys"))
+_FIXED = frozenset(("torch", "numpy", "jupyter_gpu_ext"))
 # Importing these says or does something.
 _LOUD = frozenset(("this", "antigravity", "__hello__"))
 
@@ -39,7 +40,7 @@ def is_calm(statement: ast.stmt, modules: Mapping[str, str], defined: set[str]) 
     Parameters
     ----------
     modules : mapping
-        The names that imports alone bind, to their first module.
+        The names that imports bind, to the full names of what they stand for.
     defined : set of str
         The names that the notebook binds otherwise.
     """
@@ -63,11 +64,39 @@ def imported(statement: ast.Import | ast.ImportFrom) -> set[str]:
     return {alias.name.partition(".")[0] for alias in statement.names}
 
 
-def changed_roots(statements: Iterable[ast.stmt]) -> set[str]:
-    """Return the names of which the statements set or delete an attribute or an item."""
+def changed(statements: Iterable[ast.stmt], modules: Mapping[str, str]) -> set[str]:
+    """Return the full names of the attributes that the statements set or delete; of an item, of what it is in."""
     nodes = (node for one in statements for node in ast.walk(one))
-    changed = (node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript))
-    return {root(node) for node in changed if not isinstance(node.ctx, ast.Load)} - {""}
+    written = (node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript))
+    return {path(node, modules) for node in written if not isinstance(node.ctx, ast.Load)}
+
+
+def is_part(one: str, other: str) -> bool:
+    """Whether one of two full names lies in the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def path(node: ast.AST, modules: Mapping[str, str]) -> str:
+    """Return the full name that a chain of attributes stands for, up to the first item or call in it."""
+    match node:
+        case ast.Name(name):
+            return modules.get(name, name)
+        case ast.Attribute(value=value, attr=attr):
+            before = path(value, modules)
+            return f"{before}.{attr}" if _is_plain(value) else before
+        case ast.Subscript(value=value) | ast.Call(func=value):
+            return path(value, modules)
+    return ""
+
+
+def is_fixed(node: ast.AST, modules: Mapping[str, str]) -> bool:
+    """Whether an attribute is of a package of which nobody expects that a program changes its values."""
+    first = path(node, modules).partition(".")[0]
+    return root(node) in modules and (first in _FIXED or first in sys.stdlib_module_names - _STATEFUL)
+
+
+def _is_plain(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and _is_plain(node.value))
 
 
 def root(node: ast.AST) -> str:
@@ -85,7 +114,10 @@ def _calm(node: ast.AST, modules: Mapping[str, str], defined: set[str]) -> bool:
         case ast.Call(func=ast.Attribute(attr=attr) as function):
             return attr in _FUNCTIONS and root(function) in modules
         case ast.Attribute() | ast.Subscript():
-            return isinstance(node.ctx, ast.Load) and modules.get(root(node)) not in _STATEFUL
+            first, *rest = path(node, modules).split(".")
+            # How kernels run is nothing that an import or a definition asks for.
+            settings = first == "torch" and rest[:1] == ["backends"]
+            return (isinstance(node.ctx, ast.Load) or settings) and not (first in _STATEFUL and root(node) in modules)
         case ast.With() | ast.AsyncWith() | ast.Await() | ast.AsyncFor() | ast.Import() | ast.ImportFrom():
             return False
         case ast.While() | ast.Raise() | ast.Assert() | ast.Delete():

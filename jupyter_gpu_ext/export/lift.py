@@ -12,8 +12,8 @@ from collections import defaultdict
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.export.calm import changed_roots, imported, is_calm, is_quiet_import, root
-from jupyter_gpu_ext.export.names import bindings
+from jupyter_gpu_ext.export.calm import changed, is_calm, is_fixed, is_part, is_quiet_import, path, root
+from jupyter_gpu_ext.export.names import bindings, full_name
 from jupyter_gpu_ext.export.scope import bound, global_names, mentioned, running, stars
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class _Lifter:
         self._modules = _modules(every)
         self._defined = {name for one in every if not isinstance(one, _IMPORTS) for name in bound(one)}
         self._reach = _reach(every)
+        # Also in a function that one of those before may call.
+        self._changed = changed(every, self._modules)
         self._classes_act = any(_acts_on_others(one) for one in every)
         self._stay: list[ast.stmt] = []
         self._star_stays = False
@@ -80,13 +82,15 @@ class _Lifter:
     def _defines_alone(self, statement: ast.stmt) -> bool:
         """Whether the definition reads nothing that those before may have changed, and does nothing to others."""
         read = {node.id for node in running(statement) if isinstance(node, ast.Name)}
-        changed = set[str]().union(self._of_functions, *map(bound, self._stay))
-        touched = {
-            root(node) for node in running(statement) if isinstance(node, ast.Attribute | ast.Subscript)
-        } & changed_roots(self._stay)
-        if read & changed or touched or (isinstance(statement, ast.ClassDef) and self._classes_act):
+        changed_names = set[str]().union(self._of_functions, *map(bound, self._stay))
+        if read & changed_names or (isinstance(statement, ast.ClassDef) and self._classes_act):
             return False
-        return self._is_calm(statement)
+        chains = [node for node in running(statement) if isinstance(node, ast.Attribute | ast.Subscript)]
+        paths = {path(node, self._modules) for node in chains}
+        if any(is_part(one, other) for one in paths for other in self._changed):
+            return False
+        settled = all(is_fixed(node, self._modules) for node in chains if node not in _parents(statement))
+        return self._is_calm(statement) and (settled or all(self._is_calm(one) for one in self._stay))
 
     def _is_calm(self, statement: ast.stmt) -> bool:
         return is_calm(statement, self._modules, self._defined)
@@ -143,15 +147,19 @@ def _ways(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
 
 
 def _modules(statements: Iterable[ast.stmt]) -> dict[str, str]:
-    """Return the names that imports bind, each to the first part of its module."""
-    found: dict[str, str] = {}
-    for one in statements:
-        if isinstance(one, _IMPORTS) and len(first := imported(one)) == 1:
-            found |= dict.fromkeys(bound(one), next(iter(first)))
-        elif isinstance(one, ast.Import):
-            for alias in one.names:
-                first_part = alias.name.partition(".")[0]
-                found[alias.asname or first_part] = first_part
+    """Return the names that imports bind, each to the full name of what it stands for."""
+    imports = ast.Module([one for one in statements if isinstance(one, _IMPORTS)], [])
+    return {one.name: full_name(one.origin, one.name) for one in bindings(imports)}
+
+
+def _parents(statement: ast.stmt) -> set[ast.AST]:
+    """Return the nodes of bases, decorators and annotations: classes and functions, not values."""
+    found = set[ast.AST]()
+    for node in running(statement):
+        parts = [*getattr(node, "decorator_list", ()), *getattr(node, "bases", ())]
+        parts += [getattr(node, "returns", None), getattr(node, "annotation", None)]
+        parts += [one.annotation for one in ast.walk(node) if isinstance(one, ast.arg)]
+        found |= {one for part in parts if part is not None for one in ast.walk(part)}
     return found
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from jupyter_gpu_ext.export.names import full_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -41,17 +43,5 @@ def _saves(function: ast.expr, bound: Mapping[str, set[str]]) -> bool:
         function = function.value
     if not isinstance(function, ast.Name):
         return False
-    origins = {_full(origin, function.id) for origin in bound.get(function.id, ())}
+    origins = {full_name(origin, function.id) for origin in bound.get(function.id, ())}
     return len(origins) == 1 and ".".join([*origins, *names]) in _FUNCTIONS
-
-
-def _full(origin: str, name: str) -> str:
-    """Return the full name that an import binds to `name`."""
-    match origin.split():
-        case ["import", module, "as", _]:
-            return module
-        case ["import", _]:
-            return name
-        case ["from", module, "import", one, *_]:
-            return f"{module}.{one}"
-    return ""
