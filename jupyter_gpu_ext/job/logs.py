@@ -52,7 +52,8 @@ class JsonLines(io.TextIOBase):
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = {"time": now, "level": level, "rank": rank(), "message": message} | more
         with self._lock:
-            self._stream.write(redact(json.dumps(entry, ensure_ascii=False, default=repr)) + "\n")
+            # In ASCII no reader takes U+2028 for the end of a line.
+            self._stream.write(redact(json.dumps(entry, default=repr)) + "\n")
             self._stream.flush()
 
 
