@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.export.scope import running
@@ -11,21 +12,31 @@ from jupyter_gpu_ext.export.scope import running
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+IMPORTS = (ast.Import, ast.ImportFrom)
 # Builtins that look at their arguments only.
 _BUILTINS = frozenset((
     "abs", "all", "any", "bool", "bytes", "complex", "dict", "divmod", "enumerate", "float", "format", "frozenset",
-    "int", "isinstance", "issubclass", "len", "list", "max", "min", "object", "pow", "print", "property", "range",
-    "repr", "reversed", "round", "set", "slice", "sorted", "staticmethod", "classmethod", "str", "sum", "tuple",
-    "type", "zip", "NameError", "RuntimeError", "TypeError", "ValueError", "Exception",
+    "int", "isinstance", "issubclass", "len", "list", "max", "min", "object", "pow", "property", "range", "repr",
+    "reversed", "round", "set", "slice", "sorted", "staticmethod", "classmethod", "str", "sum", "tuple", "type", "zip",
+    "NameError", "RuntimeError", "TypeError", "ValueError", "Exception",
 ))  # fmt: skip
-# Functions of modules, by their last name: they make values, and decorate.
+# Functions of modules, by their last name, that give the same whenever they are called: decorators and their like.
 _FUNCTIONS = frozenset((
-    "manual_seed", "manual_seed_all", "seed", "is_available", "device", "device_count", "tensor", "zeros", "ones",
-    "empty", "full", "arange", "linspace", "eye", "asarray", "array", "perf_counter", "time", "monotonic", "sqrt",
     "namedtuple", "field", "auto", "TypeVar", "NewType", "partial", "dataclass", "lru_cache", "cache",
     "cached_property", "wraps", "contextmanager", "asynccontextmanager", "no_grad", "inference_mode", "enable_grad",
     "abstractmethod", "overload", "total_ordering", "final", "override", "singledispatch", "Path", "PurePath",
-    "timedelta", "Fraction", "Decimal", "set_float32_matmul_precision", "set_num_threads",
+    "timedelta", "Fraction", "Decimal",
+))  # fmt: skip
+# Those that no import looks at.
+_HARMLESS = frozenset((
+    "manual_seed", "manual_seed_all", "seed", "is_available", "device", "device_count", "tensor", "zeros", "ones",
+    "empty", "full", "arange", "linspace", "eye", "asarray", "array", "perf_counter", "time", "monotonic", "sqrt",
+    "set_float32_matmul_precision", "set_num_threads",
+))  # fmt: skip
+# Packages that write nothing when they are imported.
+_SILENT = frozenset((
+    "PIL", "h5py", "matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch", "torchaudio", "torchvision", "tqdm",
+    "xarray", "yaml", "zarr",
 ))  # fmt: skip
 # Modules whose state a statement between may have changed.
 _STATEFUL = frozenset(("os", "sys"))
@@ -34,21 +45,66 @@ _FIXED = frozenset(("torch", "numpy", "jupyter_gpu_ext"))
 _LOUD = frozenset(("this", "antigravity", "__hello__"))
 
 
-def is_calm(statement: ast.stmt, modules: Mapping[str, str], defined: set[str]) -> bool:
-    """Whether running the statement earlier or later changes nothing for others but the names that it binds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a notebook's names.
 
-    Parameters
+    Attributes
     ----------
     modules : mapping
         The names that imports bind, to the full names of what they stand for.
     defined : set of str
-        The names that the notebook binds otherwise.
+        The names that it binds otherwise.
     """
-    nodes = list(running(statement))
-    # A decorator is called, also where it is written without brackets.
-    names = [one for node in nodes for one in getattr(node, "decorator_list", ()) if not isinstance(one, ast.Call)]
-    calls = [ast.Call(func=one, args=[], keywords=[]) for one in names]
-    return all(_calm(node, modules, defined) for node in [*nodes, *calls])
+
+    modules: Mapping[str, str]
+    defined: set[str]
+
+    def defines_alike(self, statement: ast.stmt) -> bool:
+        """Whether a definition is the same whenever it runs, and does nothing to others."""
+        return self._all(statement, _BUILTINS, _FUNCTIONS)
+
+    def lets_import(self, statement: ast.stmt, *, silent: bool) -> bool:
+        """Whether an import may run before the statement as well as after it.
+
+        Parameters
+        ----------
+        silent : bool
+            The import writes nothing.
+        """
+        return self._all(statement, _BUILTINS | {"print"} if silent else _BUILTINS, _FUNCTIONS | _HARMLESS)
+
+    def _all(self, statement: ast.stmt, builtins: frozenset[str], functions: frozenset[str]) -> bool:
+        nodes = list(running(statement))
+        # A decorator is called, also where it is written without brackets.
+        names = [one for node in nodes for one in getattr(node, "decorator_list", ()) if not isinstance(one, ast.Call)]
+        calls = [ast.Call(func=one, args=[], keywords=[]) for one in names]
+        return all(self._calm(node, builtins, functions) for node in [*nodes, *calls])
+
+    def _calm(self, node: ast.AST, builtins: frozenset[str], functions: frozenset[str]) -> bool:
+        match node:
+            case ast.Call(func=ast.Name(name)):
+                made = name in self.modules and name in functions
+                return made or (name in builtins and name not in self.defined and name not in self.modules)
+            case ast.Call(func=ast.Attribute(attr=attr) as function):
+                return attr in functions and root(function) in self.modules
+            case ast.Attribute() | ast.Subscript():
+                first, *rest = path(node, self.modules).split(".")
+                # How kernels run is nothing that an import or a definition asks for.
+                settings = first == "torch" and rest[:1] == ["backends"]
+                stateful = first in _STATEFUL and root(node) in self.modules
+                return (isinstance(node.ctx, ast.Load) or settings) and not stateful
+            case ast.With() | ast.AsyncWith() | ast.Await() | ast.AsyncFor() | ast.Import() | ast.ImportFrom():
+                return False
+            case ast.While() | ast.Raise() | ast.Assert() | ast.Delete():
+                return False
+        return True
+
+
+def is_silent(statement: ast.Import | ast.ImportFrom, before: Iterable[ast.stmt]) -> bool:
+    """Whether an import writes nothing: of a package that is known for it, or that those before have imported."""
+    have = {name for one in before for node in ast.walk(one) if isinstance(node, IMPORTS) for name in imported(node)}
+    return imported(statement) <= have | _SILENT
 
 
 def is_quiet_import(statement: ast.Import | ast.ImportFrom) -> bool:
@@ -104,22 +160,3 @@ def root(node: ast.AST) -> str:
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
-
-
-def _calm(node: ast.AST, modules: Mapping[str, str], defined: set[str]) -> bool:
-    match node:
-        case ast.Call(func=ast.Name(name)):
-            made = name in modules and name in _FUNCTIONS
-            return made or (name in _BUILTINS and name not in defined and name not in modules)
-        case ast.Call(func=ast.Attribute(attr=attr) as function):
-            return attr in _FUNCTIONS and root(function) in modules
-        case ast.Attribute() | ast.Subscript():
-            first, *rest = path(node, modules).split(".")
-            # How kernels run is nothing that an import or a definition asks for.
-            settings = first == "torch" and rest[:1] == ["backends"]
-            return (isinstance(node.ctx, ast.Load) or settings) and not (first in _STATEFUL and root(node) in modules)
-        case ast.With() | ast.AsyncWith() | ast.Await() | ast.AsyncFor() | ast.Import() | ast.ImportFrom():
-            return False
-        case ast.While() | ast.Raise() | ast.Assert() | ast.Delete():
-            return False
-    return True

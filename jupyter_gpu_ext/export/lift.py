@@ -12,7 +12,17 @@ from collections import defaultdict
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.export.calm import changed, is_calm, is_fixed, is_part, is_quiet_import, path, root
+from jupyter_gpu_ext.export.calm import (
+    IMPORTS,
+    Known,
+    changed,
+    is_fixed,
+    is_part,
+    is_quiet_import,
+    is_silent,
+    path,
+    root,
+)
 from jupyter_gpu_ext.export.names import bindings, full_name
 from jupyter_gpu_ext.export.scope import bound, global_names, mentioned, running, stars
 
@@ -21,7 +31,8 @@ if TYPE_CHECKING:
 
 _BUILTIN = frozenset(dir(builtins))
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_IMPORTS = (ast.Import, ast.ImportFrom)
+# What looks at names without mentioning them.
+_LOOKING = frozenset(("globals", "locals", "vars", "dir", "eval", "exec", "compile", "__main__"))
 # What a class can have so that defining another from it does something.
 _AT_DEFINITION = frozenset(("__init_subclass__", "__prepare__", "__set_name__", "__class_getitem__"))
 
@@ -50,16 +61,19 @@ class _Lifter:
         self._ways = _ways(every)
         self._of_functions = set[str]().union(*map(global_names, every))
         self._modules = _modules(every)
-        self._defined = {name for one in every if not isinstance(one, _IMPORTS) for name in bound(one)}
+        others = {name for one in every if not isinstance(one, IMPORTS) for name in bound(one)}
+        self._known = Known(modules=self._modules, defined=others)
         self._reach = _reach(every)
         # Also in a function that one of those before may call.
         self._changed = changed(every, self._modules)
         self._classes_act = any(_acts_on_others(one) for one in every)
+        self._before: list[ast.stmt] = []
         self._stay: list[ast.stmt] = []
         self._star_stays = False
 
     def take(self, group: Sequence[ast.stmt]) -> bool:
         goes = all(self._goes(one) for one in group)
+        self._before += group
         if not goes:
             self._stay += group
             self._star_stays |= any(stars(one) for one in group)
@@ -73,10 +87,10 @@ class _Lifter:
             return False
         if not self._stay:
             return True
-        if stars(statement) or names & _BUILTIN or any(names & self._reached(one) for one in self._stay):
+        if stars(statement) or names & _BUILTIN or any(self._sees(one, names) for one in self._stay):
             return False
-        if isinstance(statement, _IMPORTS):
-            return is_quiet_import(statement) or all(self._is_calm(one) for one in self._stay)
+        if isinstance(statement, IMPORTS):
+            return is_quiet_import(statement) or self._lets_import(silent=is_silent(statement, self._before))
         return isinstance(statement, DEFINITIONS) and self._defines_alone(statement)
 
     def _defines_alone(self, statement: ast.stmt) -> bool:
@@ -90,10 +104,14 @@ class _Lifter:
         if any(is_part(one, other) for one in paths for other in self._changed):
             return False
         settled = all(is_fixed(node, self._modules) for node in chains if node not in _parents(statement))
-        return self._is_calm(statement) and (settled or all(self._is_calm(one) for one in self._stay))
+        return self._known.defines_alike(statement) and (settled or self._lets_import(silent=True))
 
-    def _is_calm(self, statement: ast.stmt) -> bool:
-        return is_calm(statement, self._modules, self._defined)
+    def _lets_import(self, *, silent: bool) -> bool:
+        return all(self._known.lets_import(one, silent=silent) for one in self._stay)
+
+    def _sees(self, statement: ast.stmt, names: set[str]) -> bool:
+        reached = self._reached(statement)
+        return bool(reached & (names | _LOOKING))
 
     def _reached(self, statement: ast.stmt) -> set[str]:
         """Return what the statement mentions, and what the functions and classes that it mentions do."""
@@ -118,14 +136,14 @@ def _without_annotations(statement: ast.stmt) -> ast.stmt:
 
 
 def _is_definition(statement: ast.stmt) -> bool:
-    if isinstance(statement, (*DEFINITIONS, *_IMPORTS)):
+    if isinstance(statement, (*DEFINITIONS, *IMPORTS)):
         return True
     if isinstance(statement, ast.Try):
         # `try: import a` … `except ImportError: a = None`
         blocks = [statement.body, statement.orelse, statement.finalbody, *(one.body for one in statement.handlers)]
         plain = [one for block in blocks for one in block]
         return all(
-            isinstance(one, (*_IMPORTS, ast.Pass))
+            isinstance(one, (*IMPORTS, ast.Pass))
             or (isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant))
             for one in plain
         )
@@ -138,7 +156,7 @@ def _ways(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
     for number, one in enumerate(statements):
         for name in bound(one):
             ways[name].add(str(number))
-        for binding in bindings(ast.Module([one], [])) if isinstance(one, _IMPORTS) else ():
+        for binding in bindings(ast.Module([one], [])) if isinstance(one, IMPORTS) else ():
             ways[binding.name].discard(str(number))
             # `import a.b` and `import a` bind the same module.
             plain = binding.origin.startswith("import ") and " as " not in binding.origin
@@ -148,7 +166,7 @@ def _ways(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
 
 def _modules(statements: Iterable[ast.stmt]) -> dict[str, str]:
     """Return the names that imports bind, each to the full name of what it stands for."""
-    imports = ast.Module([one for one in statements if isinstance(one, _IMPORTS)], [])
+    imports = ast.Module([one for one in statements if isinstance(one, IMPORTS)], [])
     return {one.name: full_name(one.origin, one.name) for one in bindings(imports)}
 
 
@@ -174,6 +192,8 @@ def _reach(statements: Iterable[ast.stmt]) -> dict[str, set[str]]:
 def _acts_on_others(statement: ast.stmt) -> bool:
     for node in ast.walk(statement):
         if isinstance(node, ast.FunctionDef) and node.name in _AT_DEFINITION:
+            return True
+        if isinstance(node, ast.Attribute) and node.attr == "__subclasses__":
             return True
         if isinstance(node, ast.ClassDef) and (node.keywords or any(root(base) == "type" for base in node.bases)):
             return True

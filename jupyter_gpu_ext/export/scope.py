@@ -48,8 +48,8 @@ def inside(statement: ast.AST) -> Iterator[ast.AST]:
 
 
 def stars(statement: ast.stmt) -> bool:
-    """Whether the statement is `from … import *`."""
-    return isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*"
+    """Whether the statement is `from … import *`, or has it inside."""
+    return any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in inside(statement))
 
 
 def awaits(statement: ast.stmt) -> bool:
