@@ -10,7 +10,7 @@ from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.lift import DEFINITIONS, lifted
 from jupyter_gpu_ext.export.lint import Remark
 from jupyter_gpu_ext.export.names import bindings
-from jupyter_gpu_ext.export.pieces import Code, Line, Piece, cut, for_a_function
+from jupyter_gpu_ext.export.pieces import Code, Line, Piece, cut, fitted
 from jupyter_gpu_ext.export.scope import awaits, bound, inside, looks_around, stars
 from jupyter_gpu_ext.text import printable
 
@@ -81,7 +81,7 @@ def arrange(cells: Sequence[Cell], code: Mapping[int, Code], done: Collection[st
             f"The notebook awaits at its top level, and uses {guard}, which no async function can.",
             hint="Import the names one by one; look at globals() instead.",
         )
-    split = _Split(cells, parts, set(done), annotated=bool(guard))
+    split = _Split(cells, parts, set(done), in_guard=bool(guard))
     return Form(
         module=tuple(split.module),
         main=tuple(split.main) if stay else (),
@@ -107,10 +107,10 @@ class _Split:
         parts: Mapping[int, Sequence[tuple[Piece, bool]]],
         done: set[str],
         *,
-        annotated: bool,
+        in_guard: bool,
     ) -> None:
         self.module, self.main = list[Block](), list[Block]()
-        self._done, self._annotated = done, annotated
+        self._done, self._in_guard = done, in_guard
         all_goes = not any(one.statements and not goes_up for each in parts.values() for one, goes_up in each)
         for place, cell in enumerate(cells):
             if cell.number in parts:
@@ -144,16 +144,15 @@ class _Split:
         return piece.lines
 
     def _in_main(self, piece: Piece) -> tuple[Line, ...]:
-        if self._annotated or not piece.statements:
+        if not piece.statements:
             return piece.indented()
         first = piece.lines[0]
-        code = for_a_function(
-            Code(
-                number=first.cell,
-                text="\n".join(line.text for line in piece.lines),
-                lines=tuple(line.line for line in piece.lines),
-            )
+        code = Code(
+            number=first.cell,
+            text="\n".join(line.text for line in piece.lines),
+            lines=tuple(line.line for line in piece.lines),
         )
+        code = fitted(code, in_function=not self._in_guard)
         texts = zip(code.text.split("\n"), code.lines, strict=True)
         return Piece(lines=tuple(Line(text=text, cell=first.cell, line=line) for text, line in texts)).indented()
 

@@ -67,6 +67,7 @@ class _Lifter:
         # Also in a function that one of those before may call.
         self._changed = changed(every, self._modules)
         self._classes_act = any(_acts_on_others(one) for one in every)
+        self._above: set[str] = set()
         self._before: list[ast.stmt] = []
         self._stay: list[ast.stmt] = []
         self._star_stays = False
@@ -74,6 +75,8 @@ class _Lifter:
     def take(self, group: Sequence[ast.stmt]) -> bool:
         goes = all(self._goes(one) for one in group)
         self._before += group
+        if goes:
+            self._above |= {one.name for one in bindings(ast.Module([*group], []))}
         if not goes:
             self._stay += group
             self._star_stays |= any(stars(one) for one in group)
@@ -97,6 +100,10 @@ class _Lifter:
         """Whether the definition reads nothing that those before may have changed, and does nothing to others."""
         read = {node.id for node in running(statement) if isinstance(node, ast.Name)}
         changed_names = set[str]().union(self._of_functions, *map(bound, self._stay))
+        own = {one.name for one in bindings(statement, deep=True)}
+        unknown = read - self._above - own - _BUILTIN
+        if unknown and "*" not in self._above:
+            return False
         if read & changed_names or (isinstance(statement, ast.ClassDef) and self._classes_act):
             return False
         chains = [node for node in running(statement) if isinstance(node, ast.Attribute | ast.Subscript)]

@@ -100,15 +100,20 @@ def cut(code: Code) -> list[Piece]:
     return [*pieces, *_rest(lines[done:])]
 
 
-def for_a_function(code: Code) -> Code:
-    """Return the code without what a function may not hold where its names are global: their annotations, `global`."""
+def fitted(code: Code, *, in_function: bool) -> Code:
+    """Return the code without its own `global`, and for a function without annotations of its names, which are global.
+
+    Neither has a meaning in a notebook's cell.
+    """
     changes: list[tuple[Node, str]] = []
     for node in (node for statement in ast.parse(code.text).body for node in inside(statement)):
         if isinstance(node, ast.Global):
             changes.append((node, "pass"))
-        elif isinstance(node, ast.AnnAssign) and node.simple and node.value is None:
+        elif not in_function or not isinstance(node, ast.AnnAssign) or not node.simple:
+            continue
+        elif node.value is None:
             changes.append((node, f"pass  # {printable(ast.unparse(node))}"))
-        elif isinstance(node, ast.AnnAssign) and node.simple:
+        else:
             changes.append((_span(node.target, node.annotation), ast.unparse(node.target)))
     return code.changed(changes) if changes else code
 
