@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _BUILTIN = frozenset(dir(builtins))
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# What changes the values of any object.
+_PATCHING = frozenset(("setattr", "delattr", "vars", "exec", "eval"))
 # What looks at names without mentioning them.
 _LOOKING = frozenset(("globals", "locals", "vars", "dir", "eval", "exec", "compile", "__main__"))
 # What a class can have so that defining another from it does something.
@@ -64,6 +66,7 @@ class _Lifter:
         others = {name for one in every if not isinstance(one, IMPORTS) for name in bound(one)}
         self._known = Known(modules=self._modules, defined=others)
         self._reach = _reach(every)
+        self._patches = any(mentioned(one) & _PATCHING for one in every)
         # Also in a function that one of those before may call.
         self._changed = changed(every, self._modules)
         self._classes_act = any(_acts_on_others(one) for one in every)
@@ -110,7 +113,8 @@ class _Lifter:
         paths = {path(node, self._modules) for node in chains}
         if any(is_part(one, other) for one in paths for other in self._changed):
             return False
-        settled = all(is_fixed(node, self._modules) for node in chains if node not in _parents(statement))
+        parents = _parents(statement)
+        settled = not self._patches and all(is_fixed(one, self._modules) for one in chains if one not in parents)
         return self._known.defines_alike(statement) and (settled or self._lets_import(silent=True))
 
     def _lets_import(self, *, silent: bool) -> bool:
