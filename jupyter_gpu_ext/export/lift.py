@@ -114,7 +114,8 @@ class _Lifter:
         if any(is_part(one, other) for one in paths for other in self._changed):
             return False
         parents = _parents(statement)
-        settled = not self._patches and all(is_fixed(one, self._modules) for one in chains if one not in parents)
+        values = [one for one in chains if one not in parents]
+        settled = not values or (not self._patches and all(is_fixed(one, self._modules) for one in values))
         return self._known.defines_alike(statement) and (settled or self._lets_import(silent=True))
 
     def _lets_import(self, *, silent: bool) -> bool:

@@ -24,6 +24,7 @@ _MODULES = {
     "shell": "from jupyter_gpu_ext.job import shell",
     "Parameter": "from jupyter_gpu_ext.job.parameters import Parameter",
     "first": "from jupyter_gpu_ext.job.rank import first",
+    "capture": "from jupyter_gpu_ext.job.show import capture",
     "display": "from jupyter_gpu_ext.job.show import display",
     "start": "from jupyter_gpu_ext.job.start import start",
 }

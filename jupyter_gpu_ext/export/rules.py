@@ -12,12 +12,14 @@ from jupyter_gpu_ext.commands.tokenizer import comment, tokenize
 from jupyter_gpu_ext.commands.word import quote, word
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import cells, translators
-from jupyter_gpu_ext.export.source import MEASURED
+from jupyter_gpu_ext.export.source import CAPTURED, MEASURED
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.export.calls import Call
     from jupyter_gpu_ext.export.place import Place
 
+# The module, and the function in it, that a block of the script begins with.
+_BLOCKS = {MEASURED: ("jg", ".measure"), CAPTURED: ("capture", "")}
 # What only the prompt is for.
 _DROPPED = re.compile(
     r"(un|re)?load_ext|matplotlib|autoreload|config|pinfo2?|psearch|pdoc|pdef|psource|pfile|who(_ls|s)?|lsmagic|"
@@ -41,8 +43,9 @@ def to_python(call: Call, place: Place) -> str | None:
     if call.magic == "!":
         return _shell(call, place)
     name = call.arguments[0]
-    if call.magic == MEASURED and isinstance(call.statement, ast.With):
-        return f"{place.module('jg')}.measure()"
+    if call.magic in _BLOCKS and isinstance(call.statement, ast.With):
+        module, function = _BLOCKS[call.magic]
+        return f"{place.module(module)}{function}()"
     if call.method == "run_line_magic":
         if _is_ours(call):
             return _ours(call, place)

@@ -92,7 +92,7 @@ def make_script(
 
 
 def _has_first(program: Program) -> bool:
-    return any(".rank " in one or ".show " in one for one in program.imports.needed())
+    return any(" first" in one or " display" in one for one in program.imports.needed())
 
 
 def _joined(blocks: Iterable[Sequence[Line]]) -> str:

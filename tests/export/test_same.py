@@ -103,3 +103,29 @@ def test_a_cell_that_is_left_out_is_not_run(tmp_path: Path) -> None:
     made = script(code("x = 1", "export"), "x = 2", code("print(x)", "export"), code("x = 3", "skip", "export"))
     assert "# left out: not tagged export" in made
     assert run(made, tmp_path, "--skip-preflight").stdout == "1\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_processes_that_import_the_script_find_its_definitions(method: str, tmp_path: Path) -> None:
+    made = script(
+        "import multiprocessing\nprint('once')",
+        "class Box:\n    def __init__(self, value):\n        self.value = value",
+        "def double(box):\n    return Box(2 * box.value)",
+        f"with multiprocessing.get_context('{method}').Pool(1) as pool:\n"
+        "    print([box.value for box in pool.map(double, [Box(1), Box(2)])])",
+    )
+    done = run(made, tmp_path, "--skip-preflight")
+    assert (done.returncode, done.stdout) == (0, "once\n[2, 4]\n"), done.stderr
+
+
+def test_two_ranks_save_and_show_once(tmp_path: Path) -> None:
+    made = script(
+        "import numpy as np\nx = np.arange(3)",
+        "np.save('x.npy', x)\ndisplay(x.sum())",
+        "import os\nprint(os.path.exists('x.npy'))",
+    )
+    second = run(made, tmp_path, "--skip-preflight", RANK="1")
+    assert second.stdout == "False\n"
+    first = run(made, tmp_path, "--skip-preflight", RANK="0")
+    assert first.stdout.splitlines()[-1] == "True"
+    assert "3" in first.stdout.splitlines()[0]
