@@ -66,7 +66,7 @@ describe('a sample of what is seen', () => {
       // Without a selection it would be the first chunk.
       'all of an array',
       seen('t2m.zarr/', ''),
-      'era5://t2m.zarr/ ./t2m.zarr --keys g/t2m --select ":, :"'
+      'era5://t2m.zarr ./t2m.zarr --keys g/t2m --select ":, :"'
     ],
     [
       'an array that is the store',
