@@ -43,13 +43,15 @@ test-frontend: labextension/node_modules/.stamp
 
 test-ui: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/package.json
 	@tools/need chromium:chromium
-	$(NODE_PATH_ENV) $(PYTEST) tests/ui
+	$(NODE_PATH_ENV) $(PYTEST) -m "not prove" tests/ui
 
-prove: .venv/.develop tests/node_modules/.stamp ## the full counts, up to an hour
+prove: .venv/.develop tests/node_modules/.stamp jupyter_gpu_ext/labextension/package.json ## the full counts, up to an hour
 	@tools/need gcc:gcc
 	@tools/need g++:g++
 	@tools/need --unpack .tools promtool:prometheus
+	@tools/need chromium:chromium
 	$(NODE_PATH_ENV) $(PYTEST) -m "prove or not prove" --ignore=tests/ui --timeout 3600 $(TOGETHER)
+	$(NODE_PATH_ENV) $(PYTEST) -m prove tests/ui
 
 check: .venv/.develop labextension/node_modules/.stamp ## lint, types, walls between rooms, authentication
 	$(BIN)/ruff check $(PYTHON_PLACES)
