@@ -279,7 +279,7 @@ def kills(url: str, count: int, seed: int) -> None:
 
 @pytest.mark.parametrize("name", ["azure", "local"], indirect=True)
 def test_killed_writers_leave_whole_objects(name: str) -> None:
-    kills(f"{name}://x", 4, seed=1)
+    kills(f"{name}://x", 10, seed=1)
 
 
 @pytest.mark.prove

@@ -12,17 +12,23 @@ export type Target =
 
 const URL = /^([a-z][a-z0-9-]+):\/\/(.*)$/s;
 
+/** The path that a name-URL is of; null: it is none. */
+export function pathOfUrl(text: string): Path | null {
+  // A key may begin or end with spaces; a name does not.
+  const found = URL.exec(text.trimStart());
+  return found ? { connection: found[1]!, key: found[2]! } : null;
+}
+
 /** The meaning of a text, given the names that are connected; null: nothing. */
 export function targetOf(
   text: string,
   connections: readonly string[]
 ): Target | null {
-  // A key may begin or end with spaces; a pasted link never does.
-  const found = URL.exec(text.trimStart());
-  const [, connection = '', key = ''] = found ?? [];
-  if (connections.includes(connection)) {
-    return { kind: 'path', connection, key };
+  const path = pathOfUrl(text);
+  if (path && connections.includes(path.connection)) {
+    return { kind: 'path', ...path };
   }
+  // A pasted link never begins or ends with spaces.
   const link = text.trim();
   return link === '' ? null : { kind: 'link', link };
 }

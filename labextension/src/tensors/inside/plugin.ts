@@ -6,18 +6,17 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
 import {
   ICommandPalette,
-  InputDialog,
   IThemeManager,
   WidgetTracker
 } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator } from '@jupyterlab/translation';
-import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../../commands';
 import type { Path } from '../../storage/target';
 import { IGpuModel } from '../../tokens';
 import { wordsOf } from '../../translation';
+import { askForPath } from '../ask';
 import { insideId } from './contract';
 
 export const insidePlugin: JupyterFrontEndPlugin<void> = {
@@ -60,11 +59,17 @@ export const insidePlugin: JupyterFrontEndPlugin<void> = {
       app.shell.activateById(id);
     };
     const command = CommandIDs.openInside;
+    const question = {
+      title: trans.__("What's inside"),
+      label: trans.__('The name-URL of a file, a folder or a Zarr store'),
+      placeholder: trans.__('weights://llama/'),
+      okLabel: trans.__('Open')
+    };
     app.commands.addCommand(command, {
       label: trans.__("What's Inside a File or a Store…"),
       describedBy: DESCRIPTION,
       execute: async args => {
-        const path = pathFrom(args) ?? (await askForPath(trans));
+        const path = pathFrom(args) ?? (await askForPath(question));
         if (path) {
           await open(path);
         }
@@ -83,8 +88,8 @@ const DESCRIPTION = {
   args: {
     type: 'object',
     properties: {
-      connection: { type: 'string', description: "A connection's name." },
-      key: { type: 'string', description: 'The file, or the folder.' }
+      connection: { type: 'string' },
+      key: { type: 'string' }
     }
   }
 } as const;
@@ -92,20 +97,6 @@ const DESCRIPTION = {
 function pathFrom(args: { readonly [key: string]: unknown }): Path | null {
   const { connection, key } = args;
   return typeof connection === 'string' && typeof key === 'string'
-    ? { connection, key }
-    : null;
-}
-
-async function askForPath(trans: TranslationBundle): Promise<Path | null> {
-  const { value } = await InputDialog.getText({
-    title: trans.__("What's inside"),
-    label: trans.__('The name-URL of a file, a folder or a Zarr store'),
-    placeholder: trans.__('weights://llama/'),
-    okLabel: trans.__('Open')
-  });
-  const [, connection, key] =
-    /^\s*([a-z][a-z0-9-]+):\/\/(.*)$/s.exec(value ?? '') ?? [];
-  return connection !== undefined && key !== undefined
     ? { connection, key }
     : null;
 }

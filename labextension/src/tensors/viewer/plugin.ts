@@ -7,26 +7,22 @@ import type { MainAreaWidget } from '@jupyterlab/apputils';
 import {
   ICommandPalette,
   IThemeManager,
-  InputDialog,
   WidgetTracker
 } from '@jupyterlab/apputils';
 import type { CodeCell } from '@jupyterlab/cells';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { ITranslator } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../../commands';
 import { wordsOf } from '../../translation';
+import { askForPath } from '../ask';
 import { VIEW_MIME_TYPE, ViewCard } from './card';
-import type { ViewTarget } from './contract';
 import { targetOf, viewerId } from './contract';
 import type { Viewer, ViewerRoom } from './widget';
 
 /** Before text/html (50), which the kernel sends along for other frontends. */
 const RANK = 10;
-
-const NAME_URL = /^\s*([a-z][a-z0-9-]+):\/\/(.+?)\s*$/;
 
 export const viewerPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-gpu-ext:viewer',
@@ -83,6 +79,11 @@ function addCommand(
 ): void {
   const { app, trans } = room;
   const text = { type: 'string' };
+  const question = {
+    title: trans.__('View an array'),
+    label: trans.__('A file or a Zarr store'),
+    placeholder: trans.__('era5://t2m.zarr')
+  };
   app.commands.addCommand(CommandIDs.viewTensors, {
     label: trans.__('View an Array from Storage…'),
     describedBy: {
@@ -92,7 +93,7 @@ function addCommand(
       }
     },
     execute: async args => {
-      const target = targetOf(args) ?? (await askTarget(trans));
+      const target = targetOf(args) ?? targetOf(await askForPath(question));
       if (!target) {
         return;
       }
@@ -110,16 +111,6 @@ function addCommand(
       app.shell.activateById(id);
     }
   });
-}
-
-async function askTarget(trans: TranslationBundle): Promise<ViewTarget | null> {
-  const { value } = await InputDialog.getText({
-    title: trans.__('View an array'),
-    label: trans.__('A file or a Zarr store'),
-    placeholder: trans.__('era5://t2m.zarr')
-  });
-  const [, connection, key] = NAME_URL.exec(value ?? '') ?? [];
-  return targetOf({ connection, key });
 }
 
 /** Whether the cell with this output runs: it was not saved, but made now. */
