@@ -1,7 +1,7 @@
 """The entry point of `jupyter nbconvert --to trainscript` and of JupyterLab's export menu.
 
 One exporter that fails to import takes every format out of that menu, so this module imports nothing
-but nbconvert.
+but nbconvert and its traitlets.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from nbconvert.exporters.exporter import Exporter
 from nbconvert.utils.exceptions import ConversionException
+from traitlets import Enum
 
 from jupyter_gpu_ext.errors import ExportRefusedError, GpuExtError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
+
+    from jupyter_gpu_ext.export.translate import Unknown
 
 
 class RefusedConversionError(ConversionException, ExportRefusedError):
@@ -31,6 +34,8 @@ class TrainScriptExporter(Exporter):
 
     export_from_notebook = "Trainscript"
     output_mimetype = "text/x-python"
+
+    unknown = Enum(("error", "comment"), "error", help="What becomes of a magic without translation.").tag(config=True)
 
     def _file_extension_default(self) -> str:
         return ".py"
@@ -52,10 +57,14 @@ class TrainScriptExporter(Exporter):
         resources = self._init_resources(resources)  # type: ignore[no-untyped-call]
         name = f"{resources['metadata']['name'] or 'notebook'}.ipynb"
         try:
-            return make_script(nb, name=name, version=__version__), resources
+            unknown: Unknown = "comment" if self.unknown == "comment" else "error"
+            script = make_script(nb, name=name, version=__version__, unknown=unknown)
         except GpuExtError as error:
             _tell_in_one_line(self.log)
             raise RefusedConversionError(error.message, hint=error.hint) from None
+        for remark in script.remarks:
+            self.log.warning("%s", remark)
+        return script.text, resources
 
 
 class _OneLine(logging.Filter):

@@ -46,6 +46,24 @@ def visible(scopes: Iterable[ast.AST], statement: ast.stmt) -> set[str]:
     return {binding.name for scope in scopes for binding in bindings(scope) if binding.at < before}
 
 
+def full_name(origin: str, name: str) -> str:
+    """Return the full name of what an import binds to `name`; empty for what is bound otherwise.
+
+    Examples
+    --------
+    >>> full_name("import numpy.random as r", "r"), full_name("from torch import save", "save")
+    ('numpy.random', 'torch.save')
+    """
+    match origin.split():
+        case ["import", module, "as", _]:
+            return module
+        case ["import", _]:
+            return name
+        case ["from", module, "import", one, *_]:
+            return f"{module}.{one}"
+    return ""
+
+
 def _bound_by(node: ast.AST) -> Iterator[Binding]:
     at = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
     match node:

@@ -28,15 +28,21 @@ class Cell:
         'code', 'markdown' or 'raw'.
     source : str
         Its text, with every line break a newline.
-    skipped : bool
-        It is tagged `skip`: the script leaves it out.
+    left_out : str
+        Why the script leaves it out; else empty.
+    declares : bool
+        It is tagged `parameters`.
+    count : int
+        Its execution count; 0 where it was not run.
     """
 
     number: int
     id: str = ""
     kind: str = "code"
     source: str
-    skipped: bool = False
+    left_out: str = ""
+    declares: bool = False
+    count: int = 0
 
 
 def read(notebook: Any) -> tuple[Cell, ...]:
@@ -61,19 +67,29 @@ def read(notebook: Any) -> tuple[Cell, ...]:
             f"The notebook is of the old format {version}.", hint="Open it in JupyterLab and save it."
         )
     _check_language(_mapping(_mapping(notebook).get("metadata")))
-    return tuple(_cell(number, _mapping(cell)) for number, cell in enumerate(cells or (), start=1))
+    found = [_mapping(cell) for cell in cells or ()]
+    only = any("export" in _tags(cell) for cell in found)
+    return tuple(_cell(number, cell, only=only) for number, cell in enumerate(found, start=1))
 
 
-def _cell(number: int, cell: Mapping[str, Any]) -> Cell:
-    tags = _mapping(cell.get("metadata")).get("tags")
+def _cell(number: int, cell: Mapping[str, Any], *, only: bool) -> Cell:
+    tags, kind = _tags(cell), cell.get("cell_type")
+    unwanted = only and kind == "code" and not {"export", "parameters"} & tags
     identity = cell.get("id")
     return Cell(
         number=number,
         id=identity if isinstance(identity, str) and _ID.fullmatch(identity) else "",
-        kind=kind if (kind := cell.get("cell_type")) in ("code", "markdown") else "raw",
+        kind=kind if kind in ("code", "markdown") else "raw",
         source=_source(number, cell.get("source", "")),
-        skipped=isinstance(tags, list) and "skip" in tags,
+        left_out="tagged skip" if "skip" in tags else "not tagged export" if unwanted else "",
+        declares="parameters" in tags,
+        count=count if type(count := cell.get("execution_count")) is int and count > 0 else 0,
     )
+
+
+def _tags(cell: Mapping[str, Any]) -> set[str]:
+    tags = _mapping(cell.get("metadata")).get("tags")
+    return {tag for tag in tags if isinstance(tag, str)} if isinstance(tags, list) else set()
 
 
 def _source(number: int, source: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,16 +10,23 @@ from jupyter_gpu_ext.commands.grammar import Spec
 from jupyter_gpu_ext.commands.word import Word
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import template
+from jupyter_gpu_ext.export.names import bindings
+from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 # What the translated lines use, in the order of the script's imports.
 _MODULES = {
+    "asyncio": "import asyncio",
     "os": "import os",
     "jg": "import jupyter_gpu_ext",
     "shell": "from jupyter_gpu_ext.job import shell",
+    "Parameter": "from jupyter_gpu_ext.job.parameters import Parameter",
+    "first": "from jupyter_gpu_ext.job.rank import first",
+    "capture": "from jupyter_gpu_ext.job.show import capture",
     "display": "from jupyter_gpu_ext.job.show import display",
+    "start": "from jupyter_gpu_ext.job.start import start",
 }
 
 _Bindable = TypeVar("_Bindable", Spec, Word)
@@ -37,19 +45,45 @@ class Imports:
 
     bound: Mapping[str, set[str]]
     _needed: dict[str, str] = field(default_factory=dict)
+    _others: set[str] = field(default_factory=set)
+
+    def add(self, statement: str) -> None:
+        """Import what the line of another package's magic needs.
+
+        Raises
+        ------
+        ExportRefusedError
+            When the notebook uses the name otherwise.
+        """
+        for binding in bindings(ast.parse(statement)):
+            if self.bound.get(binding.name, set()) - {binding.origin}:
+                raise ExportRefusedError(
+                    f"A magic needs the name {binding.name} for `{printable(statement)}`.",
+                    hint=f"Call the notebook's {binding.name} otherwise.",
+                )
+            self._others.add(binding.origin)
 
     def use(self, module: str, done: set[str]) -> str:
         """Return the script's name for `module`, and import it unless one of the statements `done` has."""
-        name = module
-        while self.bound.get(name, set()) - {_statement(module, name)}:
-            name = f"_{name}"
+        name = self._free(module, lambda name: {_statement(module, name)})
         if _statement(module, name) not in done:
             self._needed[module] = _statement(module, name)
         return name
 
+    def own(self, name: str) -> str:
+        """Return a name of the script's own, as much like `name` as the notebook leaves free."""
+        return self._free(name, lambda _: set())
+
+    def _free(self, name: str, same: Callable[[str], set[str]]) -> str:
+        # What `import *` binds has no underscore in front.
+        while self.bound.get(name, set()) - same(name) or ("*" in self.bound and name[0] != "_"):
+            name = f"_{name}"
+        return name
+
     def needed(self) -> tuple[str, ...]:
         """Return the statements, in a fixed order."""
-        return tuple(self._needed[module] for module in _MODULES if module in self._needed)
+        ours = [self._needed[module] for module in _MODULES if module in self._needed]
+        return tuple(sorted(self._others.difference(ours)) + ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,16 +11,21 @@ from jupyter_gpu_ext.commands.lines import MAGICS, HelpRequest, parse_magic
 from jupyter_gpu_ext.commands.tokenizer import comment, tokenize
 from jupyter_gpu_ext.commands.word import quote, word
 from jupyter_gpu_ext.errors import ExportRefusedError
-from jupyter_gpu_ext.export.source import MEASURED
+from jupyter_gpu_ext.export import cells, translators
+from jupyter_gpu_ext.export.source import CAPTURED, MEASURED
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.export.calls import Call
     from jupyter_gpu_ext.export.place import Place
 
+# The module, and the function in it, that a block of the script begins with.
+_BLOCKS = {MEASURED: ("jg", ".measure"), CAPTURED: ("capture", "")}
 # What only the prompt is for.
 _DROPPED = re.compile(
     r"(un|re)?load_ext|matplotlib|autoreload|config|pinfo2?|psearch|pdoc|pdef|psource|pfile|who(_ls|s)?|lsmagic|"
-    r"magic|quickref|history|hist|pwd"
+    r"magic|quickref|history|hist|pwd|"
+    # It measures only: its names are not kept, and nobody knows how often it ran.
+    r"timeit"
 )
 _INSTALLERS = frozenset(("pip", "conda", "mamba", "micromamba", "uv"))
 _INSTALL = re.compile(r"\s*(?:\S*python[\d.]*\s+-m\s+)?(?:pip[\d.]*|conda|mamba|uv)\s[^;&|]*\binstall\b[^;&|]*")
@@ -38,8 +43,9 @@ def to_python(call: Call, place: Place) -> str | None:
     if call.magic == "!":
         return _shell(call, place)
     name = call.arguments[0]
-    if call.magic == MEASURED and isinstance(call.statement, ast.With):
-        return f"{place.module('jg')}.measure()"
+    if call.magic in _BLOCKS and isinstance(call.statement, ast.With):
+        module, function = _BLOCKS[call.magic]
+        return f"{place.module(module)}{function}()"
     if call.method == "run_line_magic":
         if _is_ours(call):
             return _ours(call, place)
@@ -47,9 +53,32 @@ def to_python(call: Call, place: Place) -> str | None:
             return _env(call, place)
         if name == "cd" and call.whole:
             return _cd(call, place)
-        if _DROPPED.fullmatch(name) or is_install(call) or (name == "time" and not call.line.strip()):
+        times_nothing = name in ("time", "prun") and not call.line.strip()
+        if _DROPPED.fullmatch(name) or is_install(call) or times_nothing:
             return _dropped(call)
-    raise ExportRefusedError(f"{call.magic} has no translation.", hint="Remove it, or tag the cell `skip`.")
+    if call.method == "run_cell_magic" and call.whole and (python := cells.to_python(call, place)) is not None:
+        return python
+    if is_drawing(call):
+        return None
+    return _of_others(call, place)
+
+
+def is_drawing(call: Call) -> bool:
+    """Whether the cell is only there to be looked at."""
+    return call.method == "run_cell_magic" and call.whole and cells.DRAWN.fullmatch(call.arguments[0]) is not None
+
+
+def _of_others(call: Call, place: Place) -> str:
+    translation = translators.translate(call)
+    if translation is None:
+        raise UnknownMagicError(f"{call.magic} has no translation.", hint="Remove it, or tag the cell `skip`.")
+    for statement in translation.imports:
+        place.imports.add(statement)
+    return translation.expression
+
+
+class UnknownMagicError(ExportRefusedError):
+    """Nobody has a translation of the magic."""
 
 
 def is_install(call: Call) -> bool:
@@ -84,7 +113,11 @@ def _ours(call: Call, place: Place) -> str | None:
         spec = parse_magic(call.arguments[0], call.line)
     except HelpRequest:
         return _dropped(call)
-    source = place.module("jg") + place.decide(spec).expression().removeprefix("jg")
+    source, show = place.module("jg") + place.decide(spec).expression().removeprefix("jg"), "print"
+    if spec.verb.function == "save":
+        function, bracket, rest = source.partition("(")
+        first = place.module("first")
+        source, show = f"{first}({function}){bracket}{rest}", f"{first}(print)"
     if not call.whole:
         if spec.output is not None:
             raise ExportRefusedError(
@@ -95,7 +128,7 @@ def _ours(call: Call, place: Place) -> str | None:
             raise ExportRefusedError("--replace needs the name.", hint="Write the line with -o NAME, unassigned.")
         return source
     if not spec.verb.binds:
-        return f"print({source})"
+        return f"{show}({source})"
     name = target(spec)
     if any(isinstance(scope, _FUNCTIONS) for scope in call.scopes):
         raise ExportRefusedError(

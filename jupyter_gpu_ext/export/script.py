@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import ExportRefusedError
-from jupyter_gpu_ext.export.notebook import Cell, read
-from jupyter_gpu_ext.export.translate import Program, translate
+from jupyter_gpu_ext.export import parameters
+from jupyter_gpu_ext.export.form import arrange, runs_async
+from jupyter_gpu_ext.export.lint import Remark, look
+from jupyter_gpu_ext.export.notebook import read
+from jupyter_gpu_ext.export.pieces import Code, Line
+from jupyter_gpu_ext.export.translate import translate
+from jupyter_gpu_ext.job.where import line_map
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_MARKER = re.compile(r"^# %% cell (\d+)", re.MULTILINE)
+    from jupyter_gpu_ext.export.form import Form
+    from jupyter_gpu_ext.export.notebook import Cell
+    from jupyter_gpu_ext.export.parameters import Declared
+    from jupyter_gpu_ext.export.translate import Program, Unknown
+
+_MARKER = re.compile(r"^ *# %% cell (\d+)", re.MULTILINE)
+_WIDTH = 110
 
 
-def make_script(notebook: Any, *, name: str, version: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A notebook as a program.
+
+    Attributes
+    ----------
+    text : str
+        The same notebook gives the same bytes.
+    remarks : tuple of Remark
+        What a person should know before it runs elsewhere; they stand in its head as well.
+    """
+
+    text: str
+    remarks: tuple[Remark, ...]
+
+
+def make_script(
+    notebook: Any, *, name: str, version: str, unknown: Unknown = "error", ran: Mapping[int, str] | None = None
+) -> Script:
     """Return the script that does what the notebook does.
 
     Parameters
@@ -27,6 +58,10 @@ def make_script(notebook: Any, *, name: str, version: str) -> str:
         The notebook's file name, for the header.
     version : str
         The version of jupyter_gpu_ext, for the header.
+    unknown : {'error', 'comment'}
+        What becomes of a magic without translation.
+    ran : mapping of int to str, optional
+        What the kernel ran, by execution count.
 
     Raises
     ------
@@ -34,21 +69,39 @@ def make_script(notebook: Any, *, name: str, version: str) -> str:
         With cell and line, where a script could not do the same.
     """
     cells = read(notebook)
-    script = render(cells, translate(cells), name=name, version=version)
-    check(script)
-    return script
-
-
-def render(cells: Sequence[Cell], program: Program, *, name: str, version: str) -> str:
-    """Return the script's text; the same notebook gives the same bytes."""
+    program = translate(cells, unknown=unknown)
+    given = program.imports.own("given")
+    declared, code = _parameters(cells, program, given)
+    if runs_async(code):
+        program.imports.use("asyncio", set())
+    form = arrange(cells, code, set(program.imports.needed()), lazy="annotations" in program.futures)
+    remarks = (*look(cells, program.code, ran), *form.kept)
     # The declaration stands first, so that no name or note below can declare another encoding.
     head = [
         "# -*- coding: utf-8 -*-",
         f"# Made from {redact(printable(name))} by jupyter_gpu_ext {version}.",
         "# It runs without Jupyter. Edit the notebook and export it again, rather than this file.",
+        *(["# What `first` and `display` do is done on the first rank only."] if _has_first(program) else []),
+        *(f"# ! {printable(str(one))}" for one in remarks),
+        *([f"# ruff: noqa: {', '.join(form.unkept)}"] if form.unkept else []),
     ]
-    blocks = ["\n".join(head), *_imports(program), *(_block(cell, program) for cell in cells)]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    tail = _main(form, declared, program, given) if form.main else []
+    text = _joined([_own(head), *map(_own, _imports(program)), *form.module, *tail])
+    check(text)
+    return Script(text=text, remarks=remarks)
+
+
+def _has_first(program: Program) -> bool:
+    return any(" first" in one or " display" in one for one in program.imports.needed())
+
+
+def _joined(blocks: Iterable[Sequence[Line]]) -> str:
+    lines = list[Line]()
+    for block in filter(None, blocks):
+        lines += [*([Line(text="")] if lines else []), *block]
+    places = line_map((one.cell, one.line) for one in lines)
+    text = "\n".join(one.text for one in lines) + "\n"
+    return f"{text}\n{places}\n" if places else text
 
 
 def check(script: str) -> None:
@@ -65,25 +118,47 @@ def check(script: str) -> None:
         ) from None
 
 
-def _imports(program: Program) -> Iterable[str]:
+def _parameters(cells: Sequence[Cell], program: Program, given: str) -> tuple[list[Declared], dict[int, Code]]:
+    code, declared = dict(program.code), list[parameters.Declared]()
+    for cell in cells:
+        if cell.declares and cell.number in code:
+            more, code[cell.number] = parameters.take(code[cell.number], given, {one.name for one in declared})
+            declared += more
+    return declared, code
+
+
+def _main(form: Form, declared: Sequence[Declared], program: Program, given: str) -> list[tuple[Line, ...]]:
+    """Return the blocks below the definitions: the parameters, `main()` and the guard."""
+    imports, listed = program.imports, program.imports.own("PARAMETERS")
+    begins = f"{imports.use('start', set())}(__file__{f', {listed}' if declared else ''})"
+    first = f"    {given} = {begins}" if declared else f"    {begins}"
+    blocks = []
+    if declared:
+        maker = imports.use("Parameter", set())
+        blocks.append(_own([f"{listed} = (", *(f"    {one.to_python(maker)}," for one in declared), ")"]))
+    if form.in_guard:
+        why = f"    # Below the guard, not in a function: {form.in_guard}."
+        return [*blocks, _own(['if __name__ == "__main__":', why, first]), *form.main]
+    main = imports.own("main")
+    header = f"{'async ' if form.runs_async else ''}def {main}() -> None:"
+    call = f"{imports.use('asyncio', set())}.run({main}())" if form.runs_async else f"{main}()"
+    opening = _own(["", header, *_globals(form), first])
+    return [*blocks, opening, *form.main, _own(["", 'if __name__ == "__main__":', f"    {call}"])]
+
+
+def _globals(form: Form) -> Iterator[str]:
+    # What was global in the notebook stays so: functions read it, and `who` names it.
+    for line in textwrap.wrap(", ".join(form.names), _WIDTH, break_long_words=False, break_on_hyphens=False):
+        yield f"    global {line.rstrip(',')}"
+
+
+def _imports(program: Program) -> Iterator[list[str]]:
+    needed = program.imports.needed()
     if program.futures:
-        yield f"from __future__ import {', '.join(program.futures)}"
-    yield "\n".join(one for one in program.imports if "jupyter_gpu_ext" not in one)
-    yield "\n".join(one for one in program.imports if "jupyter_gpu_ext" in one)
+        yield [f"from __future__ import {', '.join(program.futures)}"]
+    yield [one for one in needed if "jupyter_gpu_ext" not in one]
+    yield [one for one in needed if "jupyter_gpu_ext" in one]
 
 
-def _block(cell: Cell, program: Program) -> str:
-    kind = "" if cell.kind == "code" else f" [{cell.kind}]"
-    identity = f' id="{cell.id}"' if cell.id else ""
-    marker = f"# %% cell {cell.number}{kind}{identity}"
-    if cell.skipped:
-        return f"{marker}\n# left out: tagged skip"
-    text = program.code[cell.number] if cell.kind == "code" else _comment(cell.source)
-    return f"{marker}\n{text}" if text.strip() else ""
-
-
-def _comment(text: str) -> str:
-    # Every break that any reader of the file might honour ends a comment line, and no control
-    # character stays: nothing of the text can become code.
-    lines = (printable(line.expandtabs(4)).rstrip() for line in text.splitlines())
-    return "\n".join(f"# {line}".rstrip() for line in lines)
+def _own(texts: Sequence[str]) -> tuple[Line, ...]:
+    return tuple(Line(text=text) for text in texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from jupyter_gpu_ext.errors import ExportRefusedError, NotInstalledError
 from jupyter_gpu_ext.export.calls import Call, find
@@ -16,8 +17,10 @@ BARE_MAGICS = re.compile(
     r"cat|cd|clear|conda|cp|hist(ory)?|less|ll|ls|lsmagic|lx|man|mamba|mkdir|more|mv|pip|pwd|rm|rmdir|uv|whos?|"
     r"blob|gpu|load_blob|save_blob"
 )
-# The cell magic that becomes a block.
-MEASURED = "%%gpu"
+# Those that time what stays.
+_TIMERS = ("%%time", "%%prun")
+# The cell magics that become a block.
+MEASURED, CAPTURED = BLOCKS = ("%%gpu", "%%capture")
 _FIX = "Fix it, or tag the cell `skip`."
 
 
@@ -44,24 +47,24 @@ class Source:
 def read(number: int, text: str) -> Source:
     """Return the code cell `number` as Python.
 
-    `%%time` and `%time` are opened: what they time stays, in their place. `%%gpu` is opened as well: its cell becomes
-    the block of a `with`, over the call of the magic without a cell.
+    `%%time` and `%time` are opened: what they time stays, in their place. `%%gpu` and `%%capture` are opened as well:
+    the cell becomes the block of a `with`, over the call of the magic without a cell.
 
     Raises
     ------
     ExportRefusedError
-        When the cell is no Python, or awaits at its top level.
+        When the cell is no Python.
     """
-    first, outer = 1, list[tuple[str, int]]()
+    first, outer = 1, list[tuple[str, str, int]]()
     while True:
         source = _open_lines(_python(number, text, first))
         call = _opened(source)
         if call is None:
             break
-        outer.append((call.magic, source.lines[0]))
+        outer.append((call.magic, call.line.strip(), source.lines[0]))
         first, text = source.lines[0] + 1, call.arguments[2]
-    for magic, line in reversed(outer):
-        source = _measured(source, line) if magic == MEASURED else _timed(source, line)
+    for magic, name, line in reversed(outer):
+        source = _block(source, line, magic, name) if magic in BLOCKS else _timed(source, line, magic)
     return source
 
 
@@ -82,21 +85,24 @@ def _python(number: int, text: str, first: int) -> Source:
 def _opened(source: Source) -> Call | None:
     """Return the cell magic that is the whole cell, where the script has the cell's own lines in its place."""
     calls, _ = find(source.tree)
-    if len(source.tree.body) != 1 or not calls or calls[0].magic not in ("%%time", MEASURED) or not calls[0].whole:
+    if len(source.tree.body) != 1 or not calls or calls[0].magic not in (*_TIMERS, *BLOCKS) or not calls[0].whole:
         return None
+    line = calls[0].line.strip()
+    named = calls[0].magic == CAPTURED and line.isidentifier() and not iskeyword(line)
     # IPython refuses the magic without a cell.
-    return None if calls[0].line.strip() or not calls[0].arguments[2] else calls[0]
+    return calls[0] if calls[0].arguments[2] and (named or not line) else None
 
 
-def _timed(source: Source, line: int) -> Source:
-    return _parse(source.number, f"# dropped: %%time\n{source.text}", (line, *source.lines))
+def _timed(source: Source, line: int, magic: str) -> Source:
+    return _parse(source.number, f"# dropped: {magic}\n{source.text}", (line, *source.lines))
 
 
-def _measured(source: Source, line: int) -> Source:
+def _block(source: Source, line: int, magic: str, name: str) -> Source:
     body, lines = source.text, source.lines
     if not source.tree.body:
         body, lines = f"pass\n{body}", (line, *lines)
-    header = "with get_ipython().run_cell_magic('gpu', '', ''):"
+    bound = f" as {name}" if name else ""
+    header = f"with get_ipython().run_cell_magic('{magic.removeprefix('%%')}', '', ''){bound}:"
     return _parse(source.number, f"{header}\n{indented(body, ast.parse(body))}", (line, *lines))
 
 
@@ -108,8 +114,8 @@ def _open_lines(source: Source) -> Source:
 
 
 def _times_line(call: Call) -> bool:
-    timed = call.magic == "%time" and (call.whole or call.assigned)
-    return timed and bool(call.line.strip()) and not call.line.startswith("--")
+    timed = (call.magic == "%time" and (call.whole or call.assigned)) or (call.magic == "%prun" and call.whole)
+    return timed and bool(call.line.strip()) and not call.line.startswith("-" if call.magic == "%prun" else "--")
 
 
 def _transform(text: str) -> str:
@@ -135,7 +141,7 @@ def _origins(before: list[str], after: list[str], first: int) -> tuple[int, ...]
 def _parse(number: int, text: str, lines: tuple[int, ...]) -> Source:
     try:
         tree = ast.parse(text)
-        compile(text, f"<cell {number}>", "exec", dont_inherit=True)
+        compile(text, f"<cell {number}>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     except SyntaxError as error:
         line = lines[min(error.lineno or 1, len(lines)) - 1]
         raise _not_python(number, line, text, error) from None
@@ -145,20 +151,10 @@ def _parse(number: int, text: str, lines: tuple[int, ...]) -> Source:
 
 
 def _not_python(number: int, line: int, text: str, error: SyntaxError) -> ExportRefusedError:
-    if _awaits(text):
-        return _refusal(number, line, "A script cannot await at its top level.", "Wrap it: asyncio.run(main()).")
     word = re.match(r"\s*(\w+)", (error.text or "").removeprefix("%"))
     if word and BARE_MAGICS.fullmatch(word.group(1)):
         return _refusal(number, line, f"`{word.group(1)}` needs its % here.", f"Write %{word.group(1)}.")
     return _refusal(number, line, f"Python says: {error.msg}.", _FIX)
-
-
-def _awaits(text: str) -> bool:
-    try:
-        compile(text, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    except SyntaxError:
-        return False
-    return True
 
 
 def _refusal(number: int, line: int, message: str, hint: str) -> ExportRefusedError:

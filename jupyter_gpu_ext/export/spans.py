@@ -25,7 +25,10 @@ def replace(text: str, changes: Iterable[tuple[Node, str]]) -> str:
 
 
 def indented(text: str, tree: ast.Module) -> str:
-    """Return `text`, whose syntax tree is `tree`, as the block of a statement; what is inside a string stays."""
+    """Return `text`, whose syntax tree is `tree`, as the block of a statement; what is inside a string stays.
+
+    A form feed in front of a line would begin the line anew, and is left out.
+    """
     inside = {
         line
         for node in ast.walk(tree)
@@ -33,7 +36,9 @@ def indented(text: str, tree: ast.Module) -> str:
         for line in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
     }
     lines = enumerate(text.split("\n"), start=1)
-    return "\n".join(line if number in inside or not line.strip() else f"    {line}" for number, line in lines)
+    return "\n".join(
+        line if number in inside or not line.strip() else "    " + line.lstrip("\f") for number, line in lines
+    )
 
 
 def rest_of_line(text: str, node: Node) -> str:

@@ -7,15 +7,17 @@ import re
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from jupyter_gpu_ext.errors import ExportRefusedError, UsageError
 from jupyter_gpu_ext.export import rules
 from jupyter_gpu_ext.export.calls import find
 from jupyter_gpu_ext.export.names import bindings, visible
+from jupyter_gpu_ext.export.pieces import Code
 from jupyter_gpu_ext.export.place import Imports, Place
+from jupyter_gpu_ext.export.saves import saving
 from jupyter_gpu_ext.export.source import BARE_MAGICS, Source, read, refuse_secret
-from jupyter_gpu_ext.export.spans import replace, rest_of_line
+from jupyter_gpu_ext.export.spans import rest_of_line
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -32,13 +34,21 @@ _NOTEBOOK_NAMES = re.compile(r"In|Out|_{1,3}|_i{0,3}\d*|_ih|_oh|_dh|_exit_code")
 class Program:
     """The code of each code cell by its number, and what must stand above all of it."""
 
-    code: Mapping[int, str]
-    imports: tuple[str, ...]
+    code: Mapping[int, Code]
+    imports: Imports
     futures: tuple[str, ...]
 
 
-def translate(cells: Sequence[Cell]) -> Program:
-    """Return the code cells as Python, those tagged `skip` left out.
+Unknown = Literal["error", "comment"]
+
+
+def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
+    """Return the code cells as Python, those left out excepted.
+
+    Parameters
+    ----------
+    unknown : {'error', 'comment'}
+        What becomes of a magic without translation; one that gives a value is an error in any case.
 
     Raises
     ------
@@ -46,24 +56,25 @@ def translate(cells: Sequence[Cell]) -> Program:
         With cell and line, where a script could not do the same, and where a cell holds a secret.
     """
     for cell in cells:
-        if not cell.skipped:
+        if not cell.left_out:
             refuse_secret(cell.number, cell.source)
-    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.skipped]
-    translator = _Translator(sources)
+    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.left_out]
+    translator = _Translator(sources, unknown)
     code = {source.number: translator.cell(source) for source in sources}
-    return Program(code, translator.imports.needed(), tuple(sorted(translator.futures)))
+    return Program(code, translator.imports, tuple(sorted(translator.futures)))
 
 
 class _Translator:
     """Walks the cells in order, and knows what those before have bound."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], unknown: Unknown) -> None:
+        self._unknown = unknown
         self.imports = Imports(_bound_anywhere(sources))
         self.names: set[str] = set()
         self.imported: set[str] = set()
         self.futures: set[str] = set()
 
-    def cell(self, source: Source) -> str:
+    def cell(self, source: Source) -> Code:
         calls, others = find(source.tree)
         for node in others:
             raise source.refusal(
@@ -77,11 +88,14 @@ class _Translator:
                 changes.append((call.node, self._line(source, call, own)))
                 own |= {name for name in [rules.bound_name(call)] if name}
         changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
+        for function in saving(source.tree, self.imports.bound):
+            text = ast.get_source_segment(source.text, function)
+            changes.append((function, f"{self.imports.use('first', set())}({text})"))
         self.names |= own | {binding.name for binding in bindings(source.tree)}
         self.imported |= _imports(source.tree.body)
-        text = replace(source.text, changes).strip("\n")
-        refuse_secret(source.number, text)
-        return text
+        code = Code(number=source.number, text=source.text, lines=source.lines).changed(changes).stripped()
+        refuse_secret(source.number, code.text)
+        return code
 
     def _line(self, source: Source, call: Call, own: set[str]) -> str:
         earlier = [node for node in source.tree.body if node.lineno < call.node.lineno]
@@ -90,7 +104,12 @@ class _Translator:
             imported=self.imported | _imports(earlier),
             imports=self.imports,
         )
-        python = rules.to_python(call, place)
+        try:
+            python = rules.to_python(call, place)
+        except rules.UnknownMagicError:
+            if self._unknown == "error" or not call.whole:
+                raise
+            return _note(source.text, call.node, f"not translated: {_whole(call)}", top=call.top)
         if python is not None:
             remark = printable(rules.remark(call))
             return f"{python}  {remark}" if remark and not rest_of_line(source.text, call.node) else python
@@ -158,4 +177,11 @@ def _note(text: str, node: ast.expr | ast.stmt, note: str, *, top: bool) -> str:
     rest = rest_of_line(text, node)
     if rest and not rest.startswith("#"):
         return "pass"
-    return f"# {printable(note)}" if top else f"pass  # {printable(note)}"
+    if not top:
+        return f"pass  # {printable(note)}"
+    return "\n".join(f"# {printable(line)}".rstrip() for line in note.split("\n"))
+
+
+def _whole(call: Call) -> str:
+    """Return the line as it was typed, with the cell below it."""
+    return f"{call.typed}\n{call.arguments[2]}".rstrip("\n") if call.magic.startswith("%%") else call.typed

@@ -36,9 +36,15 @@ def text(source: str, kind: str = "markdown") -> dict[str, Any]:
 
 def script(*cells: str | dict[str, Any], **metadata: Any) -> str:
     """Return the script of a notebook."""
-    return make_script(notebook(*cells, **metadata), name="test.ipynb", version="0.0.0")
+    return make_script(notebook(*cells, **metadata), name="test.ipynb", version="0.0.0").text
 
 
 def body(*cells: str | dict[str, Any]) -> str:
-    """Return what the script holds below the last cell's marker."""
-    return script(*cells).rpartition("# %% cell")[2].partition("\n")[2].rstrip("\n")
+    """Return what the script holds below the last cell's marker, without the indentation of `main()`."""
+    made = script(*cells)
+    at = made.rindex("# %% cell")
+    text = made[at:].partition("\n")[2]
+    for end in ("\n\n\nif __name__", "\n\n\ndef ", "\n\n# lines:"):
+        text = text.partition(end)[0]
+    inside = made[:at].endswith("\n    ")
+    return "\n".join(line.removeprefix("    ") if inside else line for line in text.split("\n")).rstrip("\n")

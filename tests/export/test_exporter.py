@@ -88,6 +88,14 @@ def test_a_refusal_is_an_error_of_nbconvert_and_of_ours() -> None:
     assert str(refused.value) == REFUSAL
 
 
+def test_an_unknown_magic_may_become_a_comment_and_remarks_are_logged(written: Any) -> None:
+    path = written(notebook("%foo\nx = '/home/ada/x'"))
+    done = nbconvert(path, "--TrainScriptExporter.unknown=comment", "--log-level", "WARN")
+    assert done.returncode == 0
+    assert "    # not translated: %foo\n" in path.with_suffix(".py").read_text(encoding="utf-8")
+    assert "Cell 1, line 2: /home/ada is a person's folder" in done.stderr
+
+
 def test_the_same_notebook_gives_the_same_bytes() -> None:
     exporter = TrainScriptExporter()
     first, resources = exporter.from_notebook_node(from_dict(TRAIN), {"metadata": {"name": "a"}})

@@ -17,7 +17,7 @@ NOTEBOOKS = sorted(GOLDEN.glob("*.ipynb"))
 
 
 def made(path: Path) -> str:
-    return make_script(json.loads(path.read_text(encoding="utf-8")), name=path.name, version="0.0.0")
+    return make_script(json.loads(path.read_text(encoding="utf-8")), name=path.name, version="0.0.0").text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

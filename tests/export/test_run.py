@@ -24,7 +24,9 @@ sys.meta_path.insert(0, Missing())
 loader = types.ModuleType("jupyter_gpu_ext.tensors.loader")
 loader.load = lambda *given, **options: [*given, options]
 sys.modules[loader.__name__] = loader
-runpy.run_path(sys.argv[1], run_name="__main__")
+path = sys.argv[1]
+sys.argv = [path, "--skip-preflight"]
+runpy.run_path(path, run_name="__main__")
 """
 
 
@@ -48,6 +50,8 @@ def test_a_script_does_what_the_notebook_did(tmp_path: Path) -> None:
         "%%time\nx = %load_blob $step\nprint(x)",
         "%env GREETING=hello {step}\n!echo $GREETING from the shell",
         "%cd 'my data'\n!touch 'a {step}.txt' b.txt\nfiles = !ls\nprint(files, files.s)",
+        "%%capture said\nprint('kept')\n!echo and this",
+        "said.show()\nprint(said.stdout == str(said))",
         "display(step, 'text')",
         "!exit 3",
         "print('end')",
@@ -59,6 +63,9 @@ def test_a_script_does_what_the_notebook_did(tmp_path: Path) -> None:
         "[7, {}]",
         "hello 7 from the shell",
         "['a 7.txt', 'b.txt'] a 7.txt b.txt",
+        "kept",
+        "and this",
+        "True",
         "7",
         "'text'",
         "end",
@@ -70,6 +77,7 @@ def test_an_error_names_the_line_below_its_cell(tmp_path: Path) -> None:
     made = script("x = 1", "y = 0\nx / y")
     done = run(made, tmp_path)
     assert done.returncode == 1
-    line = made.split("\n").index("x / y") + 1
+    line = made.split("\n").index("    x / y") + 1
     assert f'made.py", line {line}' in done.stderr
     assert "ZeroDivisionError" in done.stderr
+    assert done.stderr.splitlines()[-1] == "In the notebook: cell 2, line 2."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import pytest
 
 from jupyter_gpu_ext.errors import ExportRefusedError
-from tests.export.notebooks import body, code, script, text
+from jupyter_gpu_ext.export import translators
+from jupyter_gpu_ext.export.script import make_script
+from tests.export.notebooks import body, code, notebook, script, text
 
 WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(jg.gpu.who())  # c"
 
@@ -47,6 +51,25 @@ WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(j
         (["%load_ext x # c"], "# dropped: %load_ext x # c"),
         (["_ = 1\nfor _ in (): pass\nprint(_)"], "_ = 1\nfor _ in (): pass\nprint(_)"),
         (["ls = 1\nls"], "ls = 1\nls"),
+        (["%%bash\nls $x\necho"], 'shell.script("bash",\n    "ls $x",\n    "echo",\n)'),
+        (["%%script python3 -u\nls"], 'shell.script("python3 -u", "ls")'),
+        (["f = 1", "%%writefile -a $f\na"], 'shell.append(f, "a")'),
+        (["%%writefile 'a b.py'\nx = 1\n"], 'shell.write("a b.py", "x = 1")'),
+        (["%%capture\nx = 1"], "with capture():\n    x = 1"),
+        (["%%capture said\n%%time\n!ls"], 'with capture() as said:\n    # dropped: %%time\n    shell.run("ls")'),
+        (["capture = 1", "%%capture x\n1"], "with _capture() as x:\n    1"),
+        (["%%html\n<b>"], "# dropped: %%html"),
+        (["%timeit x = 1\ny = 1"], "# dropped: %timeit x = 1\ny = 1"),
+        (["%%timeit\nx = 1"], "# dropped: %%timeit"),
+        (["%%prun\nx = 1"], "# dropped: %%prun\nx = 1"),
+        (["%prun x = 1"], "x = 1"),
+        (["import torch", "torch.save(x, 'a')  # c"], "first(torch.save)(x, 'a')  # c"),
+        (["import numpy as np, torch.nn as nn", "np.save('a', nn.save(1))"], "first(np.save)('a', nn.save(1))"),
+        (["from torch import save as keep", "if 1: keep({\n}, 'a')"], "if 1: first(keep)({\n}, 'a')"),
+        (["torch = 1", "torch.save(x)"], "torch.save(x)"),
+        (["import torch.distributed.checkpoint as torch", "torch.save(x)"], "torch.save(x)"),
+        (["plt.gcf().savefig('a')"], "first(plt.gcf().savefig)('a')"),
+        (["x = %save_blob y a://b"], 'x = first(jg.save)(y, "a://b")'),
         (["!pip install x && make"], 'shell.run("pip install x && make")'),
         (["!/opt/bin/python3.11 -m pip install x"], None),
     ],
@@ -61,7 +84,12 @@ def test_becomes(cells: list[str], python: str | None) -> None:
     [
         (["x = 1\n%foo a"], "Cell 1, line 2", "%foo has no translation", "tag the cell `skip`"),
         ([text("#"), "\n\nx = 1\n%%foo"], "Cell 2, line 4", "%%foo has no translation", "skip"),
-        (["%%bash\nls"], "Cell 1, line 1", "%%bash has no translation", "skip"),
+        (["%%perl6\nls"], "Cell 1, line 1", "%%perl6 has no translation", "skip"),
+        (["%%bash --out x\nls"], "Cell 1, line 1", "%%bash --out x has no translation", "without options"),
+        (["%%capture --no-stderr x\nls"], "Cell 1, line 1", "%%capture has no translation", "skip"),
+        (["%%capture in\nls"], "Cell 1, line 1", "%%capture has no translation", "skip"),
+        (["%%writefile\nls"], "Cell 1, line 1", "%%writefile has no translation", "Name one file"),
+        (["x = 1\nx = %prun x"], "Cell 1, line 2", "%prun has no translation", "skip"),
         (["%blob ls \\\n  a \\\n  b\n%foo"], "Cell 1, line 1", "does not know what to do with b", "quotes"),
         (["%blob ls \\\n  a\n\n%foo"], "Cell 1, line 4", "%foo", "skip"),
         (["%%time\n\n# c\n%foo"], "Cell 1, line 4", "%foo", "skip"),
@@ -70,7 +98,6 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["%%gpu -x\nx"], "Cell 1, line 1", "%%gpu", "skip"),
         (["%%gpu"], "Cell 1, line 1", "%%gpu", "skip"),
         (["x = get_ipython().run_cell_magic('gpu', '', '')"], "Cell 1, line 1", "%%gpu", "skip"),
-        (["%%gpu\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
         (["%%gpu\nfrom __future__ import annotations"], "Cell 1, line 2", "__future__", "Fix it"),
         (["%%time -n\nx"], "Cell 1, line 1", "%%time", "skip"),
         (["%time --no-raise-error x"], "Cell 1, line 1", "%time", "skip"),
@@ -91,9 +118,6 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["pip install x"], "Cell 1, line 1", "`pip` needs its %", "Write %pip."),
         (["print('a'"], "Cell 1, line 1", "Python says: '(' was never closed", "Fix it"),
         (["x = 1\nreturn x"], "Cell 1, line 2", "'return' outside function", "Fix it"),
-        (["x = 1\nawait x"], "Cell 1, line 2", "await at its top level", "asyncio.run"),
-        (["async with x: pass"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
-        (["y = [a async for a in b]"], "Cell 1, line 1", "await at its top level", "asyncio.run"),
         (["1\n%gpu top"], "Cell 1, line 2", "gpu top needs a terminal", "jupyter gpu top"),
         (["ip = get_ipython()"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
         (["get_ipython().magic('ls')"], "Cell 1, line 1", "get_ipython() exists only", "skip"),
@@ -103,6 +127,13 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["x = _"], "Cell 1, line 1", "_ exists only", "name of its own"),
         (["x = _i7"], "Cell 1, line 1", "_i7 exists only", "name of its own"),
         (["x = 1", "def f():\n    global x\n", "global y\ny = 1", "y = 2\nglobal y"], "Cell 4", "y", "skip"),
+        (
+            ["from math import *", "x = 1", "from cmath import *\nawait x"],
+            "The notebook awaits",
+            "import *",
+            "one by one",
+        ),
+        (["await x", "exec('y = 1')"], "The notebook awaits", "exec()", "globals()"),
         (["a = b = %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
     ],
 )
@@ -115,9 +146,8 @@ def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> No
     assert "\n" not in str(refused.value)
 
 
-def test_cells_that_only_together_are_no_program() -> None:
-    with pytest.raises(ExportRefusedError, match="Cell 2 does not fit the cells before it"):
-        script("y = 1", "global y")
+def test_a_global_statement_has_no_effect_as_in_the_notebook() -> None:
+    assert body("y = 1", "global y\ny = 2") == "pass\ny = 2"
 
 
 def test_a_skipped_cell_is_left_out_unread() -> None:
@@ -129,11 +159,12 @@ def test_names_of_skipped_cells_are_not_bound() -> None:
 
 
 def test_only_what_is_used_is_imported() -> None:
-    assert "import" not in script("x = 1", text("a note"))
+    imports = [line for line in script("x = 1", text("a note")).splitlines() if "import" in line]
+    assert imports == ["from jupyter_gpu_ext.job.start import start"]
 
 
 def test_a_definition_of_display_is_kept() -> None:
-    assert "jupyter_gpu_ext.job" not in script("def display(x): pass", "display(1)")
+    assert "job.show" not in script("def display(x): pass", "display(1)")
 
 
 @pytest.mark.parametrize(
@@ -150,3 +181,74 @@ def test_the_library_keeps_a_name_of_its_own(first: str, module: str) -> None:
     assert f"print({module}.ls())" in made
     compile(made, "made", "exec")
     assert ("import jupyter_gpu_ext as jg" in made) == ("jupyter" in first)
+
+
+def commented(*cells: str | dict[str, Any]) -> str:
+    return make_script(notebook(*cells), name="x.ipynb", version="0.0.0", unknown="comment").text
+
+
+def test_an_unknown_magic_may_become_a_comment() -> None:
+    made = commented("%foo a\nif 1:\n    %foo b", "%%foo x\nimport os\u2028\n\n!rm")
+    assert "\n    # not translated: %foo a\n    if 1:\n        pass  # not translated: %foo b\n" in made
+    assert "\n    # not translated: %%foo x\n    # import os\\u2028\n    #\n    # !rm\n" in made
+    compile(made, "made", "exec")
+
+
+@pytest.mark.parametrize("line", ["x = %foo a", "x = get_ipython().run_cell_magic('foo', '', '')"])
+def test_an_unknown_magic_with_a_value_is_refused_in_any_case(line: str) -> None:
+    with pytest.raises(ExportRefusedError, match="foo has no translation"):
+        commented(line)
+
+
+class Entry(NamedTuple):
+    """An entry point of another package."""
+
+    load: Any
+    value: str = "other:translate"
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def register(name: str, translate: Any) -> None:
+        found = {name: [Entry(lambda: translate)]}
+        monkeypatch.setattr(translators, "entry_points", lambda *, group, name: found.get(name, []))
+
+    return register
+
+
+def test_another_package_brings_its_magic(others: Any) -> None:
+    others("sql", lambda line, body: translators.Translation(f"tool.run({line!r}, {body!r})", ("import tool",)))
+    assert body("rows = %sql select 1\nprint(rows)") == "rows = tool.run('select 1', None)\nprint(rows)"
+    made = script("%%sql db\nselect 1")
+    assert "\nimport tool\n" in made
+    assert "    tool.run('db', 'select 1\\n')\n" in made
+
+
+def test_another_package_may_need_no_import(others: Any) -> None:
+    others("two", lambda *_: "1 + 1")
+    assert body("x = %two") == "x = 1 + 1"
+
+
+@pytest.mark.parametrize(
+    ("translate", "said"),
+    [
+        (lambda *_: 1 / 0, "ZeroDivisionError"),
+        (lambda *_: "x = 1", "SyntaxError"),
+        (lambda *_: None, "TypeError"),
+        (lambda *_: translators.Translation("1", ("import os; os.abort()",)), "is no import"),
+        (lambda *_: translators.Translation("1", ("os.abort()",)), "is no import"),
+    ],
+)
+def test_a_translator_that_fails_is_named(others: Any, translate: Any, said: str) -> None:
+    others("sql", translate)
+    with pytest.raises(
+        ExportRefusedError, match="Cell 1, line 2: The translator of %sql, other:translate, "
+    ) as refused:
+        script("x = 1\n%sql")
+    assert said in str(refused.value)
+
+
+def test_a_translator_cannot_take_a_name_of_the_notebook(others: Any) -> None:
+    others("sql", lambda *_: translators.Translation("tool.x", ("import tool",)))
+    with pytest.raises(ExportRefusedError, match="needs the name tool"):
+        script("tool = 1\n%sql")

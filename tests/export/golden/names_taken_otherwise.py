@@ -5,11 +5,23 @@
 import os as _os
 
 import jupyter_gpu_ext as _jg
+from jupyter_gpu_ext.job.start import start
 
-# %% cell 1 id="cell-1"
-jg = _jg.load("weights://jg.pt")
-os = 'linux'
 
-# %% cell 2 id="cell-2"
-_os.environ["OS"] = str(os)
-print(_jg.gpu.status())
+def main() -> None:
+    global jg, os
+    start(__file__)
+
+    # %% cell 1 id="cell-1"
+    jg = _jg.load("weights://jg.pt")
+    os = 'linux'
+
+    # %% cell 2 id="cell-2"
+    _os.environ["OS"] = str(os)
+    print(_jg.gpu.status())
+
+
+if __name__ == "__main__":
+    main()
+
+# lines: 16=1.1 18 20=2.1 22
