@@ -72,13 +72,15 @@ def main(family: str, arguments: list[str]) -> int:
 
 
 def _run(family: str, arguments: list[str]) -> tuple[str | None, int]:
-    as_json = "--json" in arguments
+    # What follows `--` is a script's own.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    as_json = "--json" in arguments[:end]
     if any(links.has_secret(argument) for argument in arguments):
         raise UsageError(
             "A secret on a command line is seen by others of this machine and kept by the shell; it was not used.",
             hint="Run `jupyter blob connect` without a link: it asks for it, unseen. Clear the shell's history.",
         )
-    words = plain(argument for argument in arguments if argument != "--json")
+    words = plain([*(one for one in arguments[:end] if one != "--json"), *arguments[end:]])
     verb, rest = lines.choose(family, [], words)
     if verb.binds or verb.takes_value:
         raise UsageError(

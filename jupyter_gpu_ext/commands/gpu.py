@@ -143,12 +143,27 @@ EXPORT = Verb(
     gives_data=True,
 )
 
+RUN = Verb(
+    name="gpu run",
+    function="job.run.run",
+    summary="In a terminal: run an exported job here, to its end. What follows -- is the script's: -- --lr 3e-4",
+    positionals=("folder",),
+    optional="argument",
+    repeats=True,
+    options=(
+        Option(flag="--log", metavar="URL", keyword="log", help="its output goes there as well: run7://logs/train.log"),
+        Option(flag="--gpus", metavar="N", kind="number", keyword="gpus", help="a process for each (default 1)"),
+    ),
+    needs_terminal=True,
+)
+
 VERBS = {
     "status": STATUS,
     "who": WHO,
     "release": RELEASE,
     "doctor": DOCTOR,
     "export": EXPORT,
+    "run": RUN,
     "top": TOP,
     "metrics": METRICS,
 }

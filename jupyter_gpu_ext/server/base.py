@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import ensure_async
 from tornado.web import HTTPError
 
 from jupyter_gpu_ext.errors import (
@@ -120,6 +121,11 @@ class Handler(APIHandler):
         """Finish with JSON that has no NaN, and that nobody caches."""
         self.set_header("Cache-Control", "no-store")
         self.finish(json.dumps(body, allow_nan=False))
+
+    async def check_may(self, action: str, resource: str) -> None:
+        """Refuse who may not do that either; for what a request needs beside its verb's own permission."""
+        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, resource)):
+            raise HTTPError(403)
 
     def text_argument(self, name: str, default: str | None = None) -> str:
         """Return a query argument exactly as it was sent: spaces and control characters are part of a key."""

@@ -6,8 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.utils import ensure_async
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 
 from jupyter_gpu_ext.server.base import Handler
 
@@ -28,14 +27,9 @@ class DoctorHandler(Handler):
         """Answer when the doctor has looked, or with what it saw a moment ago."""
         kernel = self.text_argument("kernel", "")
         if kernel:
-            await self._may_run_on_kernels()
+            await self.check_may("execute", "kernels")
         report = await self._doctor.report(kernel)
         self.send(await asyncio.to_thread(report.to_json))
-
-    async def _may_run_on_kernels(self) -> None:
-        asked = self.authorizer.is_authorized(self, self.current_user, "execute", "kernels")
-        if not await ensure_async(asked):
-            raise HTTPError(403)
 
 
 def routes(doctor: Doctor) -> list[tuple[str, type[Handler], dict[str, Any]]]:

@@ -14,16 +14,21 @@ from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.sampler import Sampler
 from jupyter_gpu_ext.server import connections as connection_routes
 from jupyter_gpu_ext.server import doctor as doctor_routes
+from jupyter_gpu_ext.server import export as export_routes
 from jupyter_gpu_ext.server import files, jobs, kinds, release, uploads, viewer
 from jupyter_gpu_ext.server import gpu as gpu_routes
+from jupyter_gpu_ext.server import runs as run_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
 from jupyter_gpu_ext.server.environments import Doctor
+from jupyter_gpu_ext.server.export import Exports
 from jupyter_gpu_ext.server.kernels import Kernels
 from jupyter_gpu_ext.server.metrics import GpuCollector
 from jupyter_gpu_ext.server.peaks import Peaks
 from jupyter_gpu_ext.server.release import Releases
+from jupyter_gpu_ext.server.runs import Runs
 from jupyter_gpu_ext.server.turns import Turns
+from jupyter_gpu_ext.server.workspace import Workspace
 from jupyter_gpu_ext.storage.azure_access import forbid_questions
 from jupyter_gpu_ext.storage.backends import close_all
 from jupyter_gpu_ext.storage.jobs import Jobs
@@ -73,6 +78,8 @@ class GpuExtension(ExtensionApp):
         self.sampler = Sampler(self._open_backend, self.sample_interval_seconds, storage_rate=self.kernels.storage_rate)
         self.metrics = GpuCollector(self.sampler, self.kernels)
         self.doctor = Doctor(server.kernel_manager)
+        workspace = Workspace(server.contents_manager, server.root_dir)
+        exports = Exports(workspace, server.kernel_manager, self.kernels, self.peaks)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *release.routes(releases),
@@ -85,6 +92,8 @@ class GpuExtension(ExtensionApp):
             *tensor_routes.routes(),
             *kinds.routes(Kinds()),
             *viewer.routes(Views(), Turns()),
+            *export_routes.routes(exports),
+            *run_routes.routes(Runs(workspace, Path(server.data_dir)), exports),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.utils import ensure_async
-from tornado.web import HTTPError, authenticated
+from tornado.web import authenticated
 
 from jupyter_gpu_ext.errors import BadRequestError, BusyError, DeviceError, NotLinkedError
 from jupyter_gpu_ext.gpu.ladder import OWN, PRICES, Rung
@@ -157,14 +157,9 @@ class ReleaseHandler(Handler):
         """Take the rung that is named."""
         rung = _rung(read_body(self.request, {"rung": str})["rung"])
         if rung is Rung.SHUTDOWN:
-            await self._check_may_end_kernels()
+            # As Jupyter's own way to shut a kernel down asks for it.
+            await self.check_may("write", "kernels")
         self.send(await self._releases.release(identity, rung))
-
-    async def _check_may_end_kernels(self) -> None:
-        # As Jupyter's own way to shut a kernel down asks for it.
-        asked = self.authorizer.is_authorized(self, self.current_user, "write", "kernels")
-        if not await ensure_async(asked):
-            raise HTTPError(403)
 
 
 def _rung(name: str) -> Rung:

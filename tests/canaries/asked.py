@@ -51,6 +51,22 @@ class Asker:
         asked = {"connection": self.name, "key": key, "size_bytes": 3, "overwrite": True}
         return self("/storage/uploads", "post", asked).get("id", "")
 
+    def notebook(self) -> str:
+        """Write a notebook that uses the connection into the server's root, and return its path."""
+        source = f"%load_blob {self.name}://{FILE} -o w --device cpu\n%save_blob w {self.name}://saved.safetensors"
+        cell = {
+            "cell_type": "code",
+            "id": "a",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": source,
+        }
+        path = f"{self.name}.ipynb"
+        said = json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [cell]})
+        (Path(self._server.app.root_dir) / path).write_text(said)
+        return path
+
 
 def _without_link(path: str, reply: Reply) -> str:
     if path == "/storage/share" and reply.status == 200:
@@ -73,6 +89,13 @@ def _each(path: str) -> Callable[[Asker], None]:
             ask(path, "get", connection=ask.name, key=key)
 
     return run
+
+
+def _exported(ask: Asker) -> None:
+    """Preview and write a notebook that reads from the connection and writes to it."""
+    asked = {"path": ask.notebook(), "folder": f"jobs/{ask.name}"}
+    for more in ({}, {"write": True, "overwrite": True}, {"options": {"arguments": {"nobody": ask.name}}}):
+        ask("/export/job", "post", {**asked, **more})
 
 
 ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
@@ -141,6 +164,13 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
         "/tensors/kinds", "post",
         {"connection": ask.name, "rows": [{"key": key, "etag": None} for key in (*KEYS, "a/", "none.bin")]},
     ),
+    ("/export/job", "post"): _exported,
+    ("/export/run", "post"): lambda ask: [
+        ask("/export/run", "post", {"path": ask.notebook(), "folder": folder, "log": f"{ask.name}://run.log"})
+        for folder in ("none", "../none")
+    ],
+    ("/export/runs", "get"): lambda ask: ask("/export/runs", "get"),
+    ("/export/runs/{run}", "delete"): lambda ask: ask("/export/runs/{run}", "delete"),
 }  # fmt: skip
 
 
@@ -229,6 +259,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "LogSink": _logged,
     "__version__": lambda _: [jg.__version__],
     "cache": _kept,
+    "check_job": lambda name: (jg.check_job(f"none-{one}") for one in (name,)),
     "connect": lambda name: (jg.connect(f"{name}://{key}") for key in ("", FILE)),
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
@@ -257,6 +288,9 @@ WORDS: dict[str, Callable[[str], str]] = {
     "local": _local,
     "name": lambda _: "tensors",
     "rung": lambda _: "cache",
+    "notebook": lambda name: f"none {name}.ipynb",
+    "folder": lambda name: f"none-{name}",
+    "argument": lambda name: f"{name}://{FILE}",
 }
 VALUES = {
     "number": "1", "many": "'*'", "output": "bound", "into": "model",

@@ -29,6 +29,7 @@ _VARIABLES = {
     "uploads/{upload}": (r"uploads/([0-9a-f]{32})", f"uploads/{'0' * 32}"),
     "kernels/{kernel}": (r"kernels/([0-9a-f-]{36})", f"kernels/{UNKNOWN_KERNEL}"),
     "transfers/{job}": (r"transfers/([0-9a-f]{32})", f"transfers/{'0' * 32}"),
+    "runs/{run}": (r"runs/([0-9a-f]{32})", f"runs/{'0' * 32}"),
     "/{index}": (r"/(\d{1,6})", "/0"),
 }
 
