@@ -27,7 +27,8 @@ export const CommandIDs = {
   disconnect: 'jupyter-gpu-ext:disconnect',
   goTo: 'jupyter-gpu-ext:go-to',
   view: 'jupyter-gpu-ext:view',
-  viewTensors: 'jupyter-gpu-ext:tensors-view'
+  viewTensors: 'jupyter-gpu-ext:tensors-view',
+  exportJob: 'jupyter-gpu-ext:export-job'
 } as const;
 
 /** For commands that take no arguments. */

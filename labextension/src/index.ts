@@ -1,5 +1,6 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { exportPlugin } from './export/plugin';
 import { gpuPlugin } from './gpu/plugin';
 import { storagePlugin } from './storage/plugin';
 import { insidePlugin } from './tensors/inside/plugin';
@@ -11,7 +12,8 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   storagePlugin,
   insidePlugin,
   progressPlugin,
-  viewerPlugin
+  viewerPlugin,
+  exportPlugin
 ];
 
 export default plugins;

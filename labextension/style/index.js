@@ -9,3 +9,4 @@ import './doctor.css';
 import './tensors.css';
 import './inside.css';
 import './viewer.css';
+import './export.css';

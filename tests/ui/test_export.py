@@ -1,0 +1,74 @@
+"""A notebook becomes a job in a real browser: the menu, the dialog, the folder, a run that outlives its tab."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import numpy as np
+import pytest
+
+from tests.conftest import HERE, write_connections
+from tests.ui.lab import drive, running_lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+PARAMETERS = (
+    "lr: float = 3e-4  # step of the optimiser\nsteps = 3\nresume = False  # go on where the last run was stopped\n"
+    "out = 'run7://models/a-rather-long-name-of-a-run'"
+)
+TRAIN = (
+    "import time\nfor step in range(steps):\n    print('step', step, 'loss', float(w.sum()) * lr, flush=True)\n"
+    "    time.sleep(1)"
+)
+CELLS = (
+    "%load_ext jupyter_gpu_ext",
+    PARAMETERS,
+    "%load_blob weights://layers/w.npy -o w --device cpu",
+    "home = '/home/ada/data'",
+    TRAIN,
+    "%save_blob w $out/w.npy --overwrite",
+)
+
+
+def put(place: Path, *cells: str) -> None:
+    """Write a notebook; a cell that declares is tagged so."""
+    made = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    for cell in made:
+        cell.metadata["tags"] = ["parameters"] if cell.source == PARAMETERS else []
+    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": KERNEL}), place)
+
+
+@pytest.mark.timeout(300)
+def test_a_notebook_becomes_a_job(tmp_path: Path) -> None:
+    (tmp_path / "weights" / "layers").mkdir(parents=True)
+    np.save(tmp_path / "weights" / "layers" / "w.npy", np.ones(4))
+    write_connections(
+        tmp_path / "connections.toml",
+        weights={"root": str(tmp_path / "weights")},
+        run7={"root": str(tmp_path / "run7"), "read_only": False},
+    )
+    with running_lab(tmp_path / "lab", {"JUPYTER_GPU_SIMULATED": "1xA100"}) as lab:
+        put(lab.work / "train.ipynb", *CELLS)
+        put(lab.work / "bad.ipynb", "x = 1", "%nobody knows this one")
+        found: dict[str, Any] = drive("export.mjs", lab, HERE / ".artifacts" / "export")
+        folder = lab.work / "jobs" / "train"
+        assert {"train.py", "job.yaml", "job.sbatch", "README.md"} <= {one.name for one in folder.iterdir()}
+        assert "--lr=1e-3" in (folder / "job.yaml").read_text()
+        log = (folder / "train.log").read_text()
+    assert "def main()" in found["script"]
+    assert "get_ipython" not in found["script"]
+    assert found["command"] == "kubectl apply -f jobs/train/job.yaml"
+    assert found["remark"].startswith("Cell 4, line 1:")
+    assert (found["shown"], found["refused"]["active"]) == (3, 1)
+    assert "Cell 2, line 1" in found["refused"]["message"]
+    assert "%nobody" in found["refused"]["message"]
+    assert "'fast'" in found["wrong"]
+    assert found["running"].startswith("Running in the background")
+    assert found["done"].startswith("Done after")
+    assert "step 2 loss 0.004" in log
+    assert (tmp_path / "run7" / "models" / "a-rather-long-name-of-a-run" / "w.npy").exists()
+    assert "step 2 loss 0.004" in (tmp_path / "run7" / "logs" / "train.log").read_text()
+    assert all("422" in one for one in found["problems"]), "only what is refused is a problem"
