@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
-from jupyter_gpu_ext.job import connections, lock, logs, parameters, where
+from jupyter_gpu_ext.job import connections, lock, logs, parameters, where, witness
 from jupyter_gpu_ext.job.rank import is_first_here
 from jupyter_gpu_ext.storage.connections import FILE_NAME, load
 from jupyter_gpu_ext.text import printable, redact
@@ -62,6 +62,7 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
         _preflight(Path(script), lines)
     if options["preflight_only"]:
         raise SystemExit(0)
+    witness.begin(Path(script))
     return SimpleNamespace(**values)
 
 
