@@ -115,6 +115,8 @@ def _of_node(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.ImportFrom(module=str(name), names=names):
             modules = [name, *(f"{name}.{one.name}" for one in names)]
             yield from ((node.lineno, _widget(one)) for one in modules if _is_widget(one))
+        case ast.Call(func=ast.Name(id=name), args=[file, *_]) if name.lstrip("_") == "run_file":
+            yield node.lineno, f"the script runs {printable(ast.unparse(file))}; keep that file beside it."
         case ast.Call(func=ast.Attribute(attr="show") as function, args=[]) if root(function) in ("plt", "pyplot"):
             yield node.lineno, f"{ast.unparse(function)}() shows nothing in a job; save the figure."
 

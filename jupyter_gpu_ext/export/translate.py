@@ -42,13 +42,15 @@ class Program:
 Unknown = Literal["error", "comment"]
 
 
-def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
+def translate(cells: Sequence[Cell], *, unknown: Unknown = "error", strict_shell: bool = False) -> Program:
     """Return the code cells as Python, those left out excepted.
 
     Parameters
     ----------
     unknown : {'error', 'comment'}
         What becomes of a magic without translation; one that gives a value is an error in any case.
+    strict_shell : bool
+        A `!command` that fails ends the script.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
         if not cell.left_out:
             refuse_secret(cell.number, cell.source)
     sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.left_out]
-    translator = _Translator(sources, unknown)
+    translator = _Translator(sources, unknown, strict_shell=strict_shell)
     code = {source.number: translator.cell(source) for source in sources}
     return Program(code, translator.imports, tuple(sorted(translator.futures)))
 
@@ -67,8 +69,8 @@ def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
 class _Translator:
     """Walks the cells in order, and knows what those before have bound."""
 
-    def __init__(self, sources: Sequence[Source], unknown: Unknown) -> None:
-        self._unknown = unknown
+    def __init__(self, sources: Sequence[Source], unknown: Unknown, *, strict_shell: bool) -> None:
+        self._unknown, self._strict_shell = unknown, strict_shell
         self.imports = Imports(_bound_anywhere(sources))
         self.names: set[str] = set()
         self.imported: set[str] = set()
@@ -86,7 +88,7 @@ class _Translator:
         for call in calls:
             with _at(source, call.node):
                 changes.append((call.node, self._line(source, call, own)))
-                own |= {name for name in [rules.bound_name(call)] if name}
+                own |= rules.bound_names(call)
         changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
         for function in saving(source.tree, self.imports.bound):
             text = ast.get_source_segment(source.text, function)
@@ -103,6 +105,7 @@ class _Translator:
             names=self.names | own | visible([source.tree, *call.scopes], call.statement),
             imported=self.imported | _imports(earlier),
             imports=self.imports,
+            checks=self._strict_shell,
         )
         try:
             python = rules.to_python(call, place)
@@ -151,9 +154,8 @@ def _bound_anywhere(sources: Iterable[Source]) -> dict[str, set[str]]:
             bound[binding.name].add(binding.origin)
         for call in find(source.tree)[0]:
             with _at(source, call.node):
-                name = rules.bound_name(call)
-            if name is not None:
-                bound[name].add("")
+                for name in rules.bound_names(call):
+                    bound[name].add("")
     return dict(bound)
 
 

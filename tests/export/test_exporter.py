@@ -96,6 +96,12 @@ def test_an_unknown_magic_may_become_a_comment_and_remarks_are_logged(written: A
     assert "Cell 1, line 2: /home/ada is a person's folder" in done.stderr
 
 
+def test_the_shell_may_be_strict() -> None:
+    document = from_dict(notebook("!ls"))
+    assert 'shell.run("ls", check=True)' in TrainScriptExporter(strict_shell=True).from_notebook_node(document)[0]
+    assert 'shell.run("ls")' in TrainScriptExporter().from_notebook_node(document)[0]
+
+
 def test_the_same_notebook_gives_the_same_bytes() -> None:
     exporter = TrainScriptExporter()
     first, resources = exporter.from_notebook_node(from_dict(TRAIN), {"metadata": {"name": "a"}})

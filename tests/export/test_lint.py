@@ -43,6 +43,7 @@ def run(source: str, count: int | None) -> dict[str, Any]:
         (["from tqdm import tqdm, notebook"], ["Cell 1, line 1: tqdm.notebook"]),
         (["import ipywidgets as w"], ["Cell 1, line 1: ipywidgets"]),
         (["import matplotlib.pyplot as plt", "plt.show()"], ["Cell 2, line 1: plt.show() shows nothing"]),
+        (["x = 1\n%run lib/a.py x"], ["Cell 1, line 2: the script runs 'lib/a.py'; keep that file beside it."]),
         (["n = 3", "def f(k=n):\n    pass"], ["Cell 2, line 1: f stays below statements"]),
         (
             ["print(1)\nfor i in []: pass", "@cache\nclass A(B, k=i): pass"],
