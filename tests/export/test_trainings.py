@@ -190,7 +190,9 @@ def installed(machine: Machine) -> Machine:
     for name in needed("jupyter_gpu_ext", "torch"):
         found = distribution(name)
         for top in {file.parts[0] for file in found.files or () if file.parts[0] != ".."} - {"__pycache__"}:
-            if (place := Path(str(found.locate_file(top)))).exists() and not top.startswith("_editable"):
+            place = Path(str(found.locate_file(top)))
+            # Several distributions lie in one folder, such as `azure`.
+            if place.exists() and not (site / top).exists() and not top.startswith("_editable"):
                 (site / top).symlink_to(place)
     machine.environ |= {"PYTHONPATH": str(ROOT)}
     machine.python = str(environment / "bin" / "python")
