@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
     from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
+    from jupyter_gpu_ext.export.checkup import check_job as check_job
     from jupyter_gpu_ext.job.measure import measure as measure
     from jupyter_gpu_ext.storage import cache as cache
     from jupyter_gpu_ext.storage.api import ls as ls
@@ -36,6 +37,7 @@ _HOMES = {
     "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
     "LogSink": "jupyter_gpu_ext.storage.logs",
     "__version__": "jupyter_gpu_ext._version",
+    "check_job": "jupyter_gpu_ext.export.checkup",
     "connect": "jupyter_gpu_ext.storage.connect",
     "cp": "jupyter_gpu_ext.storage.cp",
     "disconnect": "jupyter_gpu_ext.storage.connect",
@@ -60,6 +62,7 @@ __all__ = [
     "LogSink",
     "__version__",
     "cache",
+    "check_job",
     "connect",
     "cp",
     "disconnect",

@@ -86,26 +86,33 @@ def _run(family: str, arguments: list[str]) -> tuple[str | None, int]:
             hint=f"Use %{verb.function}_blob in a notebook, jg.{verb.function} in a script.",
         )
     spec = lines.read(verb, rest)
+    # An option may mean another verb.
+    verb = spec.verb
     positional, keywords = spec.resolve(ast.literal_eval)
     if verb.needs_terminal:
-        return _in_terminal(verb, keywords, as_json=as_json), 0
+        result = _in_terminal(verb, positional, keywords, as_json=as_json)
+        return _said(result, as_json=as_json)
     if verb.asks and not spec.agreed:
         ask = _ask if sys.stdin is not None and sys.stdin.isatty() else None
         if not agreed(question(*positional, **keywords), ask):
             raise _DeclinedError
     if verb.reports and sys.stderr.isatty():
         keywords["report"] = _show
-    result = operator.attrgetter(verb.function)(jg)(*positional, **keywords)
+    return _said(operator.attrgetter(verb.function)(jg)(*positional, **keywords), as_json=as_json)
+
+
+def _said(result: Any, *, as_json: bool) -> tuple[str | None, int]:
+    if result is None:
+        return None, 0
     text = json.dumps(result.to_json(), indent=2, allow_nan=False) if as_json else str(result)
     return text, getattr(result, "exit_code", 0)
 
 
-def _in_terminal(verb: Verb, keywords: dict[str, Any], *, as_json: bool) -> str | None:
-    if as_json:
+def _in_terminal(verb: Verb, positional: list[Any], keywords: dict[str, Any], *, as_json: bool) -> Any:
+    if as_json and not verb.gives_data:
         raise UsageError(f"{verb.name} has no --json.", hint="`jupyter gpu status --json` gives the numbers as data.")
     module, _, name = verb.function.rpartition(".")
-    said: str | None = getattr(import_module(f"jupyter_gpu_ext.{module}"), name)(**keywords)
-    return said
+    return getattr(import_module(f"jupyter_gpu_ext.{module}"), name)(*positional, **keywords)
 
 
 class _DeclinedError(Exception):

@@ -58,6 +58,13 @@ TOP = Verb(
     needs_terminal=True,
 )
 
+CHECK_JOB = Verb(
+    name="gpu doctor --job",
+    function="check_job",
+    summary="Check an exported job where it is to run: the machine, each connection, the data, the files.",
+    positionals=("folder",),
+)
+
 DOCTOR = Verb(
     name="gpu doctor",
     function="gpu.doctor",
@@ -69,7 +76,71 @@ DOCTOR = Verb(
             keyword="preflight",
             help="the part that a job can start with",
         ),
+        Option(
+            flag="--job",
+            metavar="FOLDER",
+            kind="of",
+            verb=CHECK_JOB,
+            help="an exported job: its connections and its data as well",
+        ),
     ),
+)
+
+EXPORT = Verb(
+    name="gpu export",
+    function="export.command.export",
+    summary="In a terminal: write the notebook as a script, and as a job for Kubernetes and Slurm, into a folder.",
+    positionals=("notebook",),
+    options=(
+        Option(flag="--output", short="-o", metavar="FOLDER", keyword="folder", help="default: jobs/NOTEBOOK"),
+        Option(flag="--name", metavar="NAME", keyword="name", help="of the job; default: the notebook's"),
+        Option(
+            flag="--image",
+            metavar="IMAGE",
+            keyword="image",
+            help="'same' or a name with its tag; default: the one that the notebook runs in, else PyTorch's",
+        ),
+        Option(
+            flag="--code",
+            metavar="WHERE",
+            keyword="code",
+            help="'configmap': the script comes with the job; 'image': it is built in",
+        ),
+        Option(flag="--gpus", metavar="N", kind="number", keyword="gpus", help="on one machine (default 1)"),
+        Option(flag="--cpus", metavar="N", kind="number", keyword="cpus", help="(default 4)"),
+        Option(flag="--memory", metavar="SIZE", keyword="memory", help="of the container (default 16Gi)"),
+        Option(flag="--shm", metavar="SIZE", keyword="shared_memory", help="of /dev/shm (default 4Gi)"),
+        Option(
+            flag="--set",
+            metavar="NAME=VALUE",
+            kind="many",
+            keyword="parameters",
+            help="a parameter that is not to be the notebook's (repeatable)",
+        ),
+        Option(
+            flag="--secret",
+            metavar="NAME=SECRET",
+            kind="many",
+            keyword="secrets",
+            help="the Kubernetes Secret of a connection (repeatable)",
+        ),
+        Option(
+            flag="--service-account",
+            metavar="NAME",
+            keyword="service_account",
+            help="whose workload identity opens the storage",
+        ),
+        Option(flag="--kernel", metavar="NAME", keyword="kernel", help="whose packages; default: the notebook's"),
+        Option(
+            flag="--unknown",
+            metavar="WHAT",
+            keyword="unknown",
+            help="a magic without translation: 'error' (default) or 'comment'",
+        ),
+        Option(flag="--overwrite", kind="flag", keyword="overwrite", help="replace an earlier export"),
+    ),
+    needs_terminal=True,
+    gives_data=True,
 )
 
 VERBS = {
@@ -77,6 +148,7 @@ VERBS = {
     "who": WHO,
     "release": RELEASE,
     "doctor": DOCTOR,
+    "export": EXPORT,
     "top": TOP,
     "metrics": METRICS,
 }

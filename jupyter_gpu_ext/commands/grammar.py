@@ -24,10 +24,11 @@ class Option:
 
     Attributes
     ----------
-    kind : {'value', 'number', 'many', 'flag', 'off', 'output', 'consent', 'replace', 'instead', 'into'}
+    kind : {'value', 'number', 'many', 'flag', 'off', 'output', 'consent', 'replace', 'instead', 'into', 'of'}
         One value; a whole number; several values, the option repeated; present, which means True, or for
         'off' False; the name that the result is bound to; present, so that nobody is asked: no argument; present, so
-        that the name's old value goes first; present, so that another verb is done; another verb, with a variable.
+        that the name's old value goes first; present, so that another verb is done; another verb, with a variable;
+        another verb, of what is named.
     keyword : str
         The argument of the library call.
     verb : Verb or None
@@ -38,7 +39,9 @@ class Option:
     short: str = ""
     metavar: str = ""
     help: str
-    kind: Literal["value", "number", "many", "flag", "off", "output", "consent", "replace", "instead", "into"] = "value"
+    kind: Literal[
+        "value", "number", "many", "flag", "off", "output", "consent", "replace", "instead", "into", "of"
+    ] = "value"  # fmt: skip
     keyword: str = ""
     verb: Verb | None = None
 
@@ -73,6 +76,8 @@ class Verb:
         The first word is a value of the notebook: its name or another expression, not text.
     needs_terminal : bool
         Only a terminal has it; `function` is then the place of what does it, public or not.
+    gives_data : bool
+        Of a verb that needs a terminal: its result is data, not only text.
     always : mapping of str to str
         Arguments that the call has where the line does not say otherwise.
     """
@@ -89,6 +94,7 @@ class Verb:
     asks: bool = False
     takes_value: bool = False
     needs_terminal: bool = False
+    gives_data: bool = False
     always: Mapping[str, str] = field(default_factory=dict)
 
     def usage(self, prefix: str = "") -> str:
@@ -238,6 +244,7 @@ class _Parser:
         self.replaces = False
         self.instead: Option | None = None
         self.into: tuple[Option, Word] | None = None
+        self.of: tuple[Option, Word] | None = None
 
     def read(self, words: list[Word]) -> None:
         while words:
@@ -285,6 +292,8 @@ class _Parser:
             self.output = _identifier(value, option)
         elif option.kind == "into":
             self.into = (option, _variable(value, option))
+        elif option.kind == "of":
+            self.of = (option, value)
         elif option.kind == "many":
             before = self.keywords.get(option.keyword, ())
             self.keywords[option.keyword] = (*(before if isinstance(before, tuple) else ()), value)
@@ -308,6 +317,8 @@ class _Parser:
             self.arguments[0] = _expression(self.arguments[0], self.verb)
         if self.instead is not None and self.instead.verb is not None:
             return self._instead(self.instead.verb)
+        if self.of is not None and self.of[0].verb is not None:
+            return Spec(self.of[0].verb, (self.of[1], *self.arguments))
         if self.into is not None and self.into[0].verb is not None:
             return self._into(self.into[0].verb, *self.into)
         return Spec(self.verb, tuple(self.arguments), self.keywords, self.output, self.agreed, self.replaces)

@@ -40,9 +40,8 @@ def parse_magic(magic: str, line: str) -> Spec:
     verb, rest = choose(family, given, words)
     spec = read(verb, rest)
     if verb.needs_terminal:
-        raise UsageError(
-            f"{verb.name} needs a terminal.", hint=f"Run `jupyter {verb.name}` there; %gpu shows the numbers here."
-        )
+        here = "" if verb.gives_data else "; %gpu shows the numbers here"
+        raise UsageError(f"{verb.name} needs a terminal.", hint=f"Run `jupyter {verb.name}` there{here}.")
     return spec
 
 
@@ -78,7 +77,7 @@ def read(verb: Verb, words: Sequence[Word]) -> Spec:
     """Parse `words` for `verb`, unless they ask for help."""
     options = takewhile(lambda one: one.literal != "--", words)
     if any(one.literal in ("--help", "-h") for one in options):
-        raise HelpRequest(verb.usage(), has_json=not verb.needs_terminal)
+        raise HelpRequest(verb.usage(), has_json=verb.gives_data or not verb.needs_terminal)
     return parse(verb, words)
 
 

@@ -39,10 +39,13 @@ class Script:
         The same notebook gives the same bytes.
     remarks : tuple of Remark
         What a person should know before it runs elsewhere; they stand in its head as well.
+    parameters : tuple of Declared
+        What it takes as options.
     """
 
     text: str
     remarks: tuple[Remark, ...]
+    parameters: tuple[Declared, ...] = ()
 
 
 def make_script(
@@ -96,7 +99,7 @@ def make_script(
     tail = _main(form, declared, program, given) if form.main else []
     text = _joined([_own(head), *map(_own, _imports(program)), *form.module, *tail])
     check(text)
-    return Script(text=text, remarks=remarks)
+    return Script(text=text, remarks=remarks, parameters=tuple(declared))
 
 
 def _has_first(program: Program) -> bool:

@@ -11,17 +11,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from jupyter_gpu_ext.errors import BadRequestError
-from jupyter_gpu_ext.job import logs, parameters, where
+from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
+from jupyter_gpu_ext.job import connections, lock, logs, parameters, where
 from jupyter_gpu_ext.job.rank import is_first_here
+from jupyter_gpu_ext.storage.connections import FILE_NAME, load
+from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from jupyter_gpu_ext.gpu.health.finding import Finding
     from jupyter_gpu_ext.job.logs import JsonLines
 
-_FAILED = 2
+# What a job ends with that cannot run here: trying it again is of no use.
+FAILED = 2
 
 
 def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleNamespace:
@@ -44,6 +48,10 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
         values = parameters.settle(given, options, options["config"])
     except BadRequestError as error:
         parser.error(str(error))
+    try:
+        connections.choose(Path(script), options["connections"])
+    except BadRequestError as error:
+        parser.error(str(error))
     if options["local_rank"] is not None:
         os.environ.setdefault("LOCAL_RANK", options["local_rank"])
     lines = logs.begin() if options["log_json"] else None
@@ -51,19 +59,20 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
         atexit.register(lines.end)
     _explain_errors(Path(script), lines)
     if is_first_here() and not (options["skip_preflight"] and not options["preflight_only"]):
-        _preflight(lines)
+        _preflight(Path(script), lines)
     if options["preflight_only"]:
         raise SystemExit(0)
     return SimpleNamespace(**values)
 
 
 # What a parameter cannot be called, for the script has an option of that name.
-RESERVED = frozenset(("help", "config", "log_json", "preflight_only", "skip_preflight", "local_rank"))
+RESERVED = frozenset(("help", "config", "connections", "log_json", "preflight_only", "skip_preflight", "local_rank"))
 
 
 def _parser(name: str, given: Sequence[parameters.Parameter]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, allow_abbrev=False)
     parser.add_argument("--config", type=Path, metavar="FILE", help="parameters by name, as JSON or TOML")
+    parser.add_argument("--connections", type=Path, metavar="FILE", help="the connections file to use")
     parser.add_argument("--log-json", action="store_true", help="write standard output as JSON, an object a line")
     parser.add_argument("--preflight-only", action="store_true", help="check the machine and end: 0 or 2")
     parser.add_argument("--skip-preflight", action="store_true", help="do not check the machine first")
@@ -74,10 +83,10 @@ def _parser(name: str, given: Sequence[parameters.Parameter]) -> argparse.Argume
     return parser
 
 
-def _preflight(lines: JsonLines | None) -> None:
+def _preflight(script: Path, lines: JsonLines | None) -> None:
     from jupyter_gpu_ext.gpu.health.checkup import doctor
 
-    report = doctor(preflight=True)
+    report = doctor(preflight=True, more=data_findings(script.with_name(lock.NAME)))
     if lines is not None:
         level = {"ok": "info"}.get(report.verdict, report.verdict)
         findings = [{key: text for key, text in one.to_json().items() if text} for one in report.findings]
@@ -86,7 +95,33 @@ def _preflight(lines: JsonLines | None) -> None:
         sys.stderr.write(f"{report!r}\n")
     if report.verdict == "error":
         sys.stderr.write("The preflight stopped this; --skip-preflight goes on without it.\n")
-        raise SystemExit(_FAILED)
+        raise SystemExit(FAILED)
+
+
+def data_findings(file: Path) -> Iterator[Finding]:
+    """Yield what is wrong with connections and data: nothing where the script came without a list of them."""
+    from jupyter_gpu_ext.gpu.health.finding import Finding
+
+    if not file.is_file():
+        return
+    try:
+        found = lock.read(file)
+    except GpuExtError as error:
+        yield Finding(id="data_changed", level="error", title=error.message, fix=error.hint or "")
+        return
+    registry = load()
+    known = {*registry.connections, *registry.problems}
+    looked = ", ".join(map(str, registry.files)) or "no connections file was found"
+    cure = f"Fill in {FILE_NAME} beside {file.with_name('train.py').name}, and check: jupyter-gpu doctor --job ."
+    for name, root in found.connections.items():
+        if name not in known:
+            was = f" (it was {printable(redact(root))})" if root else ""
+            title = f"The script needs a connection {name!r}{was}; there is none of that name here ({looked})."
+            yield Finding(id="connection", level="error", title=title, fix=cure)
+    here = [one for one in found.entries if one.url.partition("://")[0] in known]
+    again = "Export the notebook again to take it as it is now, or go on with --skip-preflight."
+    for text in lock.differences(here):
+        yield Finding(id="data_changed", level="error", title=text, fix=again)
 
 
 def _explain_errors(script: Path, lines: JsonLines | None) -> None:

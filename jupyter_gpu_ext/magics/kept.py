@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+_MOST_CHARACTERS = 1_000_000
+
 
 def register(shell: InteractiveShell) -> None:
     """Let `gpu.release` have it; registering twice does no harm."""
@@ -19,6 +21,18 @@ def register(shell: InteractiveShell) -> None:
         rung="traceback", drop=lambda: _drop_error(shell), values=lambda: _of_error(shell)
     )
     SPARES["IPython's outputs"] = Spare(rung="outputs", drop=lambda: _drop_outputs(shell))
+
+
+def sources(shell: InteractiveShell) -> dict[int, str]:
+    """Return what was run, by execution count, the newest first; together at most a million characters."""
+    manager, found, room = shell.history_manager, dict[int, str](), _MOST_CHARACTERS
+    ran = list(manager.input_hist_raw) if manager is not None else []
+    for count in range(len(ran) - 1, 0, -1):
+        room -= len(ran[count])
+        if room < 0:
+            break
+        found[count] = ran[count]
+    return found
 
 
 def _of_error(shell: InteractiveShell) -> Iterator[tuple[str, Any]]:

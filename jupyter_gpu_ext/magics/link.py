@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext import __version__
+from jupyter_gpu_ext.export.gather import gather
 from jupyter_gpu_ext.gpu.ladder import release, would_give
 from jupyter_gpu_ext.magics import kept
 from jupyter_gpu_ext.storage.traffic import TRAFFIC
@@ -18,7 +19,7 @@ from jupyter_gpu_ext.tensors.receipts import RECEIPTS
 from jupyter_gpu_ext.tensors.unfinished import UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -35,35 +36,42 @@ def register(shell: InteractiveShell) -> None:
         return
 
     def answer(stream: Any, identity: Any, parent: Any) -> None:
-        kernel.session.send(stream, REPLY, _reply_or_nothing(kernel, parent, shell.user_ns), parent, identity)
+        kernel.session.send(stream, REPLY, _reply_or_nothing(kernel, parent, shell), parent, identity)
 
     kernel.control_handlers[REQUEST] = answer
 
 
-def _reply_or_nothing(kernel: Any, parent: Mapping[str, Any], namespace: MutableMapping[str, Any]) -> dict[str, Any]:
+def _reply_or_nothing(kernel: Any, parent: Mapping[str, Any], shell: InteractiveShell) -> dict[str, Any]:
     try:
-        return reply(parent.get("content") or {}, namespace)
+        return reply(parent.get("content") or {}, shell.user_ns, lambda: kept.sources(shell))
     except Exception:
         # Whatever a value does when it is looked at: who asks is told at once that there is no answer.
         kernel.log.exception("jupyter_gpu_ext could not answer")
         return {}
 
 
-def reply(question: Mapping[str, Any], namespace: MutableMapping[str, Any]) -> dict[str, Any]:
+def reply(
+    question: Mapping[str, Any], namespace: MutableMapping[str, Any], ran: Callable[[], Mapping[int, str]] = dict
+) -> dict[str, Any]:
     """Return the answer to one question.
 
     Parameters
     ----------
     question : mapping
-        `ask` is 'rungs' (what could be freed), 'release' (free one, its name in `rung`), or nothing: a report.
+        `ask` is 'rungs' (what could be freed), 'release' (free one, its name in `rung`), 'export' (what a job must
+        know of this environment), or nothing: a report.
     namespace : mutable mapping
         The notebook's variables.
+    ran : callable
+        Returns what was run, by execution count.
     """
     match question.get("ask"):
         case "rungs":
             return {"rungs": [one.to_json() for one in would_give(namespace)]}
         case "release":
             return {"freed_bytes": release(str(question.get("rung")), namespace=namespace).freed_bytes}
+        case "export":
+            return {"environment": gather(ran()).to_json()}
         case _:
             return report()
 

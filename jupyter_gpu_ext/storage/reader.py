@@ -12,6 +12,7 @@ from jupyter_gpu_ext.storage import url as urls
 from jupyter_gpu_ext.storage.backends import backend, locate
 from jupyter_gpu_ext.storage.loop import ahead
 from jupyter_gpu_ext.storage.ranges import ByteRange, split
+from jupyter_gpu_ext.storage.reads import READS
 from jupyter_gpu_ext.storage.retry import Tally
 from jupyter_gpu_ext.text import printable, redact
 
@@ -192,5 +193,6 @@ async def open_reader(text: str, *, cache: bool | None = None, head_bytes: int =
     connection, key = locate(url)
     storage, tally = backend(connection), Tally()
     head, version = await storage.first(key, head_bytes, tally)
+    READS.add(str(url), version)
     found = await hot.find(connection, key, version, asked=cache) if version.size_bytes > len(head) else None
     return Reader(url, storage, key, head, version, tally=tally, hot=found)

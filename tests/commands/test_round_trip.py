@@ -74,7 +74,7 @@ def lines(draw: st.DrawFn) -> tuple[str, str, tuple[str, list[Any], dict[str, An
     for option in verb.options:
         if option.kind == "output" or not draw(st.booleans()):
             continue
-        if option.kind in ("instead", "into"):
+        if option.kind in ("instead", "into", "of"):
             continue
         if option.kind in ("consent", "replace"):
             typed.append(option.flag)

@@ -47,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def sees(name: str) -> checkup.Report:
         report = checkup.report(recorded(name))
-        monkeypatch.setattr(checkup, "doctor", lambda *, preflight: report if preflight else None)
+        monkeypatch.setattr(checkup, "doctor", lambda *, preflight, more: report if preflight else None)
         return report
 
     return sees

@@ -79,20 +79,22 @@ class Report:
 _WORDS = {"ok": "all is well", "warning": "something may not work", "error": "something does not work"}
 
 
-def doctor(*, preflight: bool = False) -> Report:
+def doctor(*, preflight: bool = False, more: Iterable[Finding] = ()) -> Report:
     """Check driver, container, torch and GPU of this environment; takes seconds, and opens no GPU in this process.
 
     Parameters
     ----------
     preflight : bool
         The part that a job can start with: no sum over all devices.
+    more : iterable of Finding
+        What somebody else found.
 
     Returns
     -------
     Report
         Prints as a verdict and the findings, worst first, each with the next step.
     """
-    return report(replace(gather(preflight=preflight), session=session.look()))
+    return report(replace(gather(preflight=preflight), session=session.look()), more=more)
 
 
 def report(facts: Facts, *, more: Iterable[Finding] = ()) -> Report:
