@@ -170,6 +170,35 @@ def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> No
     assert "\n" not in str(refused.value)
 
 
+def test_all_cells_that_are_refused_are_named() -> None:
+    cells = [
+        "%foo",
+        "x = 1",
+        "%load_blob a://b.pt -o w\n%%bar",
+        "%blob ls $w\n%load_blob $w --into",
+        "%blob lz",
+        "ok = x",
+    ]
+    with pytest.raises(ExportRefusedError) as refused:
+        script(*cells)
+    found = str(refused.value).split(" · ")
+    assert [one[: one.index(":")] for one in found] == [
+        f"Cell {one}" for one in ("1, line 1", "3, line 2", "4, line 2", "5, line 1")
+    ]
+    assert all(" — " in one for one in found)
+
+
+def test_of_cells_that_python_cannot_read_all_are_named() -> None:
+    with pytest.raises(ExportRefusedError, match=r"^Cell 1, line 1: .* · Cell 3, line 1: .*[^0-9]$"):
+        script("x = ", "%foo", "(")
+
+
+def test_a_long_list_of_refusals_ends() -> None:
+    with pytest.raises(ExportRefusedError) as refused:
+        script(*["%foo"] * 14)
+    assert str(refused.value).endswith("· and 4 more cells")
+
+
 def test_a_global_statement_has_no_effect_as_in_the_notebook() -> None:
     assert body("y = 1", "global y\ny = 2") == "pass\ny = 2"
 
