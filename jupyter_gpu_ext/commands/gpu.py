@@ -138,7 +138,37 @@ EXPORT = Verb(
             help="a magic without translation: 'error' (default) or 'comment'",
         ),
         Option(flag="--overwrite", kind="flag", keyword="overwrite", help="replace an earlier export"),
+        Option(
+            flag="--prove",
+            kind="flag",
+            keyword="prove",
+            help="run the notebook and the script, here, and compare them; nothing of yours is written",
+        ),
+        Option(
+            flag="--with",
+            metavar="NAME=VALUE",
+            kind="many",
+            keyword="with_",
+            help="a parameter of that run, such as steps=5 (repeatable)",
+        ),
+        Option(
+            flag="--compare",
+            metavar="NAME",
+            kind="many",
+            keyword="compare",
+            help="a variable to compare; default: all that can be (repeatable)",
+        ),
+        Option(flag="--except", metavar="NAME", kind="many", keyword="away", help="one not to (repeatable)"),
     ),
+    needs_terminal=True,
+    gives_data=True,
+)
+
+VERIFY = Verb(
+    name="gpu verify",
+    function="export.verify.verify",
+    summary="In a terminal: is an exported job still what it was, its data too, and does it compute the same?",
+    positionals=("folder",),
     needs_terminal=True,
     gives_data=True,
 )
@@ -149,6 +179,7 @@ VERBS = {
     "release": RELEASE,
     "doctor": DOCTOR,
     "export": EXPORT,
+    "verify": VERIFY,
     "top": TOP,
     "metrics": METRICS,
 }

@@ -161,9 +161,28 @@ def arguments(declared: Sequence[Declared], given: Mapping[str, str]) -> list[st
     Raises
     ------
     ExportRefusedError
-        For a name that is no parameter, and a value of another type.
+        As of `settle`.
     """
-    known, line = {one.name: one for one in declared}, list[str]()
+    line = list[str]()
+    for parameter, value in settle(declared, given):
+        flag = parameter.flags[0]
+        if parameter.kind is bool:
+            line.append(flag if value else f"--no-{flag.removeprefix('--')}")
+        else:
+            # One word: a value may begin with a dash.
+            line.append(f"{flag}={given[parameter.name]}")
+    return line
+
+
+def settle(declared: Sequence[Declared], given: Mapping[str, str]) -> list[tuple[Parameter, Any]]:
+    """Return the parameters that are given, each with its value.
+
+    Raises
+    ------
+    ExportRefusedError
+        For a name that is no parameter, a value of another type, and a secret.
+    """
+    known, found = {one.name: one for one in declared}, list[tuple[Parameter, Any]]()
     for name, text in given.items():
         if name not in known:
             names = ", ".join(known) or "it has no cell tagged `parameters`"
@@ -177,16 +196,10 @@ def arguments(declared: Sequence[Declared], given: Mapping[str, str]) -> list[st
         one = known[name]
         parameter = Parameter(name, _literal(one.default), one.annotation, one.help)
         try:
-            value = parameter.read(text)
+            found.append((parameter, parameter.read(text)))
         except BadRequestError as error:
             raise ExportRefusedError(error.message, hint=f"The notebook has {one.default}.") from None
-        flag = parameter.flags[0]
-        if parameter.kind is bool:
-            line.append(flag if value else f"--no-{flag.removeprefix('--')}")
-        else:
-            # One word: a value may begin with a dash.
-            line.append(f"{flag}={text}")
-    return line
+    return found
 
 
 def _literal(source: str) -> Any:
