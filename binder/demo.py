@@ -116,7 +116,6 @@ def write_weather(folder: Path) -> None:
         dimension_names=list(axes),
         attributes=packed,
     )
-    zarr.consolidate_metadata(folder)
 
 
 def environment() -> dict[str, str]:
