@@ -23,6 +23,7 @@ from jupyter_gpu_ext.export import (
     used,
     workflow,
 )
+from jupyter_gpu_ext.export.lint import files_run
 from jupyter_gpu_ext.export.script import make_script
 from jupyter_gpu_ext.export.target import Options, aim
 from jupyter_gpu_ext.gpu.health.compat import tables
@@ -211,10 +212,11 @@ def _literal(source: str) -> Any:
 
 
 def _modules(script: str, environment: Environment, beside: Callable[[str], str | None]) -> dict[str, str]:
-    """Return the modules beside the notebook that the script imports, and those that they import."""
+    """Return the modules beside the notebook that the script imports or runs, and those that they import."""
     found, sources = dict[str, str](), [script]
     while sources:
-        for module in requirements.require([sources.pop()], environment).missing:
+        source = sources.pop()
+        for module in (*requirements.require([source], environment).missing, *files_run(source)):
             text = beside(module) if f"{module}.py" not in found else None
             if text is not None:
                 check_source(f"{module}.py", text)

@@ -245,6 +245,14 @@ def test_a_module_beside_the_notebook_goes_along() -> None:
             make_job(notebook("import a"), name="n.ipynb", options=Options(), environment=CUDA, beside={"a": text}.get)
 
 
+def test_a_file_that_is_run_goes_along_with_what_it_imports() -> None:
+    sources = {"prepare": "import more\nx = more.y", "more": "y = 1"}
+    cells = "n = 1", "%run prepare.py $n\nprint(x)", "%run lib/elsewhere.py"
+    job = make_job(notebook(*cells), name="n.ipynb", options=Options(), environment=CUDA, beside=sources.get)
+    assert {"prepare.py", "more.py"} <= job.files.keys()
+    assert "elsewhere.py" not in "".join(job.files)
+
+
 def test_a_cpu_build_of_torch_is_said() -> None:
     torch = replace(TORCH, version="2.13.0+cpu", requires=())
     job = made("import torch", environment=replace(PLAIN, cuda="", distributions=(torch,)))
