@@ -62,6 +62,7 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
         _preflight(Path(script), lines)
     if options["preflight_only"]:
         raise SystemExit(0)
+    parameters.note(values)
     witness.begin(Path(script))
     return SimpleNamespace(**values)
 
