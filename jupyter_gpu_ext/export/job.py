@@ -104,6 +104,7 @@ def make_job(
     options: Options,
     environment: Environment,
     unknown: Unknown = "error",
+    strict_shell: bool = False,
     beside: Callable[[str], str | None] = lambda _: None,
 ) -> Job:
     """Return the job that does what a notebook does. Asks storage for the versions of its data, and blocks.
@@ -119,6 +120,8 @@ def make_job(
         Of the notebook's kernel, or of the interpreter that it would run in.
     unknown : {'error', 'comment'}
         What becomes of a magic without translation.
+    strict_shell : bool
+        A `!command` that fails ends the script.
     beside : callable
         Returns the source of a module that stands beside the notebook, by its name; None where none does.
 
@@ -128,7 +131,9 @@ def make_job(
         With cell and line, where a script could not do the same; for an option that no cluster would take; and for a
         job that breaks a rule of `manifest_rules`.
     """
-    script = make_script(notebook, name=name, version=__version__, unknown=unknown, ran=environment.ran)
+    script = make_script(
+        notebook, name=name, version=__version__, unknown=unknown, strict_shell=strict_shell, ran=environment.ran
+    )
     urls = used.named(script.text)
     target = aim(
         options,
