@@ -140,6 +140,13 @@ def test_the_workflow_and_the_batch_script_are_of_their_forms(tmp_path: Path) ->
     assert all(line.startswith("#") or not line for line in before)
 
 
+@pytest.mark.parametrize("name", ["same_image", "torch_image", "own_image"])
+def test_the_dockerfile_passes_the_linter(name: str) -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, GOLDEN / name / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def changed(document: dict[str, Any], path: str, value: Any) -> list[Any]:
     """Return a job with one place of its pod or container changed."""
     copy = json.loads(json.dumps(document))
