@@ -137,6 +137,9 @@ EXPORT = Verb(
             keyword="unknown",
             help="a magic without translation: 'error' (default) or 'comment'",
         ),
+        Option(
+            flag="--strict-shell", kind="flag", keyword="strict_shell", help="a !command that fails ends the script"
+        ),
         Option(flag="--overwrite", kind="flag", keyword="overwrite", help="replace an earlier export"),
         Option(
             flag="--prove",

@@ -75,6 +75,7 @@ def export(
     folder: str = "",
     kernel: str = "",
     unknown: Unknown = "error",
+    strict_shell: bool = False,
     overwrite: bool = False,
     prove: bool = False,
     with_: Sequence[str] = (),
@@ -132,6 +133,7 @@ def export(
         ),
         environment=environment.with_peak(peak),
         unknown=unknown,
+        strict_shell=strict_shell,
         beside=lambda module: read_module(path.parent, module),
     )
     if not folder:

@@ -23,6 +23,7 @@ from jupyter_gpu_ext.export import (
     used,
     workflow,
 )
+from jupyter_gpu_ext.export.lint import files_run
 from jupyter_gpu_ext.export.script import make_script
 from jupyter_gpu_ext.export.target import Options, aim
 from jupyter_gpu_ext.gpu.health.compat import tables
@@ -103,6 +104,7 @@ def make_job(
     options: Options,
     environment: Environment,
     unknown: Unknown = "error",
+    strict_shell: bool = False,
     beside: Callable[[str], str | None] = lambda _: None,
 ) -> Job:
     """Return the job that does what a notebook does. Asks storage for the versions of its data, and blocks.
@@ -118,6 +120,8 @@ def make_job(
         Of the notebook's kernel, or of the interpreter that it would run in.
     unknown : {'error', 'comment'}
         What becomes of a magic without translation.
+    strict_shell : bool
+        A `!command` that fails ends the script.
     beside : callable
         Returns the source of a module that stands beside the notebook, by its name; None where none does.
 
@@ -127,7 +131,9 @@ def make_job(
         With cell and line, where a script could not do the same; for an option that no cluster would take; and for a
         job that breaks a rule of `manifest_rules`.
     """
-    script = make_script(notebook, name=name, version=__version__, unknown=unknown, ran=environment.ran)
+    script = make_script(
+        notebook, name=name, version=__version__, unknown=unknown, strict_shell=strict_shell, ran=environment.ran
+    )
     urls = used.named(script.text)
     target = aim(
         options,
@@ -211,10 +217,11 @@ def _literal(source: str) -> Any:
 
 
 def _modules(script: str, environment: Environment, beside: Callable[[str], str | None]) -> dict[str, str]:
-    """Return the modules beside the notebook that the script imports, and those that they import."""
+    """Return the modules beside the notebook that the script imports or runs, and those that they import."""
     found, sources = dict[str, str](), [script]
     while sources:
-        for module in requirements.require([sources.pop()], environment).missing:
+        source = sources.pop()
+        for module in (*requirements.require([source], environment).missing, *files_run(source)):
             text = beside(module) if f"{module}.py" not in found else None
             if text is not None:
                 check_source(f"{module}.py", text)

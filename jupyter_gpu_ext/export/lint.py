@@ -125,10 +125,21 @@ def _of_node(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.ImportFrom(module=str(name), names=names):
             modules = [name, *(f"{name}.{one.name}" for one in names)]
             yield from ((node.lineno, _widget(one)) for one in modules if _is_widget(one))
-        case ast.Call(func=ast.Name(id=name), args=[file, *_]) if name.lstrip("_") == "run_file":
+        case ast.Call(args=[file, *_]) if _runs_file(node):
             yield node.lineno, f"the script runs {printable(ast.unparse(file))}; keep that file beside it."
         case ast.Call(func=ast.Attribute(attr="show") as function, args=[]) if root(function) in ("plt", "pyplot"):
             yield node.lineno, f"{ast.unparse(function)}() shows nothing in a job; save the figure."
+
+
+def files_run(script: str) -> tuple[str, ...]:
+    """Return the files that a script runs as `%run` does, without `.py`."""
+    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call) and _runs_file(node)]
+    texts = [node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant)]
+    return tuple(text.removesuffix(".py") for text in texts if isinstance(text, str))
+
+
+def _runs_file(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id.lstrip("_") == "run_file" and bool(call.args)
 
 
 def _is_widget(module: str) -> bool:
