@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = 50_000_000
 
 
-def again(
-    script: Path, plan: Plan, uses: Iterable[Used], *, python: str, data: Path, beside: Path | None = None
-) -> Observed:
-    """Run a script on the sample, where there is one, and return what it left behind."""
+def again(script: Path, plan: Plan, uses: Iterable[Used], *, python: str, data: Path) -> Observed:
+    """Run a script on the sample, where there is one, and return what it left behind.
+
+    Beside it is what the job's folder has, and no more: a file of the notebook's folder is not where the job runs.
+    """
     with tempfile.TemporaryDirectory(prefix="jupyter-gpu-") as made:
-        stage = Stage(Path(made), uses, data=data, beside=beside)
+        stage = Stage(Path(made), uses, data=data)
         environ = stage.environment(os.environ, load().connections)
         return run_script(script, plan, stage, python=python, environ=environ)
 

@@ -98,39 +98,31 @@ def export(
     ExportRefusedError, ExistsError
         As `make_job` and `folder.write` say.
     """
+    _one_of("--unknown", unknown, get_args(Unknown))
+    _one_of("--code", code, get_args(Code))
     path = Path(notebook).expanduser().absolute()
     said = read_notebook(path)
-    _one_of("--unknown", unknown, get_args(Unknown))
     target = Path(folder).expanduser().absolute() if folder else path.parent / "jobs" / label(path.stem)
-    _one_of("--code", code, get_args(Code))
     folders.check_free(target, overwrite=overwrite)
-    python = interpreter_of(said, kernel)
-    rehearsed = (
-        proving.run_notebook(
-            said,
-            folder=path.parent,
-            kernel=kernel_of(said, kernel),
-            given=_pairs("--with", with_),
-            names=compare,
-            away=away,
-            unknown=unknown,
-        )
-        if prove
-        else None
-    )
+    # 'same' is what is done anyway; it can be said.
+    options |= {"image": "" if image == "same" else image, "code": code}
+    wanted = Options(arguments=_pairs("--set", parameters), secrets=_pairs("--secret", secrets), **options)
+    python, named, given = interpreter_of(said, kernel), kernel_of(said, kernel), _pairs("--with", with_)
+    how: dict[str, Any] = {
+        "folder": path.parent,
+        "kernel": named,
+        "given": given,
+        "names": compare,
+        "away": away,
+        "unknown": unknown,
+    }
+    rehearsed = proving.run_notebook(said, **how) if prove else None
     environment = gather_from(python) if rehearsed is None else rehearsed.environment
     peak = max(peaks.peak_of(Path(jupyter_data_dir()) / peaks.NAME, str(path)).values(), default=None)
     job = make_job(
         said,
         name=path.name,
-        options=Options(
-            # 'same' is what is done anyway; it can be said.
-            image="" if image == "same" else image,
-            code=code,
-            arguments=_pairs("--set", parameters),
-            secrets=_pairs("--secret", secrets),
-            **options,
-        ),
+        options=wanted,
         environment=environment.with_peak(peak),
         unknown=unknown,
         strict_shell=strict_shell,
@@ -139,7 +131,7 @@ def export(
     if not folder:
         target.parent.mkdir(exist_ok=True)
     kept = folders.write(job.files, target, overwrite=overwrite)
-    made = proving.prove(target, rehearsed, python=python, beside=path.parent) if rehearsed is not None else None
+    made = proving.prove(target, rehearsed, python=python) if rehearsed is not None else None
     return Exported(job=job, folder=target, kept=kept, proof=made)
 
 

@@ -121,15 +121,13 @@ def _keep_both(urls: Sequence[Named], uses: Sequence[Used], data: Path) -> None:
         )
 
 
-def prove(folder: Path, rehearsed: Rehearsed, *, python: str, beside: Path) -> Proof:
+def prove(folder: Path, rehearsed: Rehearsed, *, python: str) -> Proof:
     """Run the script of an exported job, compare it with its notebook, and write the proof into the folder.
 
     Parameters
     ----------
     python : str
         The interpreter.
-    beside : Path
-        The notebook's folder.
 
     Raises
     ------
@@ -143,7 +141,7 @@ def prove(folder: Path, rehearsed: Rehearsed, *, python: str, beside: Path) -> P
     registry = load()
     uses = connections.used(used.named(text), registry)
     why = keep_sample(lock_of(folder), uses, place / proof.DATA)
-    found = again(script, rehearsed.plan, uses, python=python, data=place / proof.DATA, beside=beside)
+    found = again(script, rehearsed.plan, uses, python=python, data=place / proof.DATA)
     made = Proof(
         plan=rehearsed.plan,
         script_sha256=hashlib.sha256(text.encode()).hexdigest(),

@@ -193,7 +193,10 @@ def run_script(script: Path, plan: Plan, stage: Stage, *, python: str, environ: 
     if done.returncode != 0:
         lines = [line for line in done.stderr[-_MOST_SAID:].splitlines() if line.strip()][-2:]
         words = printable(redact(" ".join(lines))) or f"it ended with {done.returncode}"
-        raise ExportRefusedError(f"The script fails: {words}", hint=f"Run it by itself: {python} {script.name}")
+        hint = f"Run it by itself: {python} {script.name}"
+        if "FileNotFoundError" in words:
+            hint = "A job has storage, and the files of its own folder: the notebook's folder is not there."
+        raise ExportRefusedError(f"The script fails: {words}", hint=hint)
     return stage.observed()
 
 

@@ -222,6 +222,15 @@ def test_what_cannot_be_proven_writes_nothing(
     assert not (tmp_path / "job").exists()
 
 
+def test_a_file_that_the_job_would_miss_is_found(tmp_path: Path) -> None:
+    (tmp_path / "cfg.json").write_text("{}")
+    file = tmp_path / "n.ipynb"
+    file.write_text(json.dumps(notebook("x = open('cfg.json').read()")))
+    with pytest.raises(ExportRefusedError, match="FileNotFoundError") as refused:
+        export(str(file), folder=str(tmp_path / "job"), prove=True)
+    assert "A job has storage" in (refused.value.hint or "")
+
+
 def test_a_folder_that_is_there_stays(job: Path, proven: tuple[Made, Any]) -> None:
     made = proven[0]
     (job / "train.py").write_text("mine")
