@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := requirements/constraints.txt
 NODE_PATH_ENV := PATH="$(CURDIR)/$(BIN):$(CURDIR)/.node/bin:$$PATH"
 FRONTEND := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
-PYTHON_PLACES := jupyter_gpu_ext tests bench binder
+PYTHON_PLACES := jupyter_gpu_ext tests bench binder docker
 PYTEST := $(BIN)/python -m pytest
 # A test that fails is asked once more, since a machine may be busy for a moment; the report counts it as rerun.
 PYTEST += --reruns 1
@@ -22,7 +22,7 @@ TOGETHER := -n 2 --dist loadfile
 # What is only unpacked, see tools/need.
 export PATH := $(PATH):$(CURDIR)/.tools/usr/bin
 
-.PHONY: help demo test test-python test-frontend test-ui prove check bench docs build clean
+.PHONY: help demo test test-python test-frontend test-ui prove check bench docs build scan clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -75,8 +75,11 @@ build: .venv/.runtime ## sdist and wheel in dist/
 	$(PIP) install -c $(CONSTRAINTS) build
 	$(NODE_PATH_ENV) $(BIN)/python -m build
 
+scan: .venv/bin/python ## known holes in the pinned packages; with IMAGE=… in that image, too
+	@tools/scan $(CONSTRAINTS) $(IMAGE)
+
 clean: ## remove everything that was installed or built here
-	rm -rf .venv .node .tools .bench .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
+	rm -rf .venv .node .tools .bench .scan .demo build dist jupyter_gpu_ext/labextension labextension/{lib,node_modules,tsconfig.tsbuildinfo} tests/node_modules
 
 # --- what the targets stand on ---------------------------------------------------------------------------
 

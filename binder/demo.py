@@ -17,7 +17,9 @@ import struct
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
+import zarr
 
 from jupyter_gpu_ext import gpu
 from jupyter_gpu_ext.gpu.models import State
@@ -25,7 +27,18 @@ from jupyter_gpu_ext.gpu.models import State
 HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / ".demo"
 STORE = DEMO / "store"
+RUNS = DEMO / "runs"
 WORK = DEMO / "work"
+
+CONNECTIONS = """\
+[connections.demo]
+root = {store}
+read_only = true
+
+[connections.runs]
+root = {runs}
+read_only = false
+"""
 
 README = """This folder is the store of the demo. Click a checkpoint to see what is inside it without loading it.
 """
@@ -33,13 +46,14 @@ README = """This folder is the store of the demo. Click a checkpoint to see what
 
 def prepare() -> None:
     """Write the store, the connections file and the notebook; the notebook only once, it is the person's."""
-    for folder in (STORE / "checkpoints", STORE / "tiny-llm", WORK, DEMO / "settings"):
+    for folder in (STORE / "checkpoints", STORE / "tiny-llm", RUNS, WORK, DEMO / "settings"):
         folder.mkdir(parents=True, exist_ok=True)
     (STORE / "README.txt").write_text(README)
     torch.manual_seed(0)
     write_checkpoints(STORE / "checkpoints")
     write_safetensors(STORE / "tiny-llm" / "model.safetensors", tiny_llm())
-    (DEMO / "connections.toml").write_text(f"[connections.demo]\nroot = {json.dumps(str(STORE))}\nread_only = true\n")
+    write_weather(STORE / "weather.zarr")
+    (DEMO / "connections.toml").write_text(CONNECTIONS.format(store=json.dumps(str(STORE)), runs=json.dumps(str(RUNS))))
     quiet = DEMO / "settings" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True, exist_ok=True)
     (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
@@ -79,6 +93,29 @@ def write_safetensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     raw += b" " * (-len(raw) % 8)
     data = b"".join(one.view(torch.uint8).numpy().tobytes() for one in tensors.values())
     path.write_bytes(struct.pack("<Q", len(raw)) + raw + data)
+
+
+def write_weather(folder: Path) -> None:
+    """Write a temperature over time, latitude and longitude, packed as weather services do."""
+    days, north, east = np.arange(8), np.arange(90.0, -91.0, -3.0), np.arange(0.0, 360.0, 3.0)
+    mean = 300 - 45 * np.sin(np.radians(north))[:, None] ** 2 + 3 * np.cos(np.radians(2 * east))[None, :]
+    kelvin = mean[None] + np.sin(days / 2)[:, None, None]
+    axes = {
+        "time": (days, {"units": "days since 2020-01-01", "calendar": "standard"}),
+        "latitude": (north, {"units": "degrees_north", "standard_name": "latitude"}),
+        "longitude": (east, {"units": "degrees_east", "standard_name": "longitude"}),
+    }
+    packed = {"units": "K", "long_name": "2 metre temperature", "scale_factor": 0.01, "add_offset": 273.15}
+    group = zarr.create_group(folder, overwrite=True, zarr_format=3)
+    for name, (values, attributes) in axes.items():
+        group.create_array(name, data=values, dimension_names=[name], attributes=attributes)
+    group.create_array(
+        "t2m",
+        data=np.round((kelvin - 273.15) / 0.01).astype(np.int16),
+        chunks=(1, len(north), len(east)),
+        dimension_names=list(axes),
+        attributes=packed,
+    )
 
 
 def environment() -> dict[str, str]:

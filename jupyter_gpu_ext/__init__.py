@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
     from jupyter_gpu_ext.export.checkup import check_job as check_job
     from jupyter_gpu_ext.job.measure import measure as measure
+    from jupyter_gpu_ext.job.publish import publish as publish
     from jupyter_gpu_ext.storage import cache as cache
     from jupyter_gpu_ext.storage.api import ls as ls
     from jupyter_gpu_ext.storage.connect import connect as connect
@@ -49,6 +50,7 @@ _HOMES = {
     "measure": "jupyter_gpu_ext.job.measure",
     "open": "jupyter_gpu_ext.storage.open",
     "plan": "jupyter_gpu_ext.tensors.api",
+    "publish": "jupyter_gpu_ext.job.publish",
     "rm": "jupyter_gpu_ext.storage.rm",
     "sample": "jupyter_gpu_ext.tensors.sample",
     "save": "jupyter_gpu_ext.tensors.save",
@@ -75,6 +77,7 @@ __all__ = [
     "measure",
     "open",
     "plan",
+    "publish",
     "rm",
     "sample",
     "save",

@@ -137,7 +137,31 @@ EXPORT = Verb(
             keyword="unknown",
             help="a magic without translation: 'error' (default) or 'comment'",
         ),
+        Option(
+            flag="--strict-shell", kind="flag", keyword="strict_shell", help="a !command that fails ends the script"
+        ),
         Option(flag="--overwrite", kind="flag", keyword="overwrite", help="replace an earlier export"),
+        Option(
+            flag="--prove",
+            kind="flag",
+            keyword="prove",
+            help="run the notebook and the script, here, and compare them; nothing of yours is written",
+        ),
+        Option(
+            flag="--with",
+            metavar="NAME=VALUE",
+            kind="many",
+            keyword="with_",
+            help="a parameter of that run, such as steps=5 (repeatable)",
+        ),
+        Option(
+            flag="--compare",
+            metavar="NAME",
+            kind="many",
+            keyword="compare",
+            help="a variable to compare; default: all that can be (repeatable)",
+        ),
+        Option(flag="--except", metavar="NAME", kind="many", keyword="away", help="one not to (repeatable)"),
     ),
     needs_terminal=True,
     gives_data=True,
@@ -157,6 +181,15 @@ RUN = Verb(
     needs_terminal=True,
 )
 
+VERIFY = Verb(
+    name="gpu verify",
+    function="export.verify.verify",
+    summary="In a terminal: is an exported job still what it was, its data too, and does it compute the same?",
+    positionals=("folder",),
+    needs_terminal=True,
+    gives_data=True,
+)
+
 VERBS = {
     "status": STATUS,
     "who": WHO,
@@ -164,6 +197,7 @@ VERBS = {
     "doctor": DOCTOR,
     "export": EXPORT,
     "run": RUN,
+    "verify": VERIFY,
     "top": TOP,
     "metrics": METRICS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
+from jupyter_gpu_ext.errors import BadRequestError, DeniedError, GpuExtError
 from jupyter_gpu_ext.export import connections, used
 from jupyter_gpu_ext.export import folder as folders
 from jupyter_gpu_ext.gpu.health.checkup import doctor
@@ -61,8 +61,8 @@ def check_job(folder: str | os.PathLike[str]) -> Report:
         ) from None
     with chosen.chosen(script):
         registry = load()
-        found = [one for each in connections.used(urls, registry) for one in _connection(each, registry, path)]
-        found += data_findings(path / lock.NAME)
+        found = list(data_findings(path / lock.NAME))
+        found += [one for each in connections.used(urls, registry) for one in _connection(each, registry, path)]
     return doctor(preflight=True, more=[*_files(path), *found])
 
 
@@ -73,7 +73,7 @@ def _files(path: Path) -> Iterator[Finding]:
     for name, what in folders.changed(path).items():
         if name != FILE_NAME:
             yield Finding(
-                id="job_file_changed",
+                id=f"job_file:{name}",
                 level="note" if name == "README.md" else "warning",
                 title=f"{printable(name)} {words[what]}.",
                 fix="Change the notebook and export it again; `jupyter gpu verify` compares what it computes.",
@@ -84,6 +84,10 @@ def _connection(one: Used, registry: Registry, path: Path) -> Iterator[Finding]:
     name = f"{one.name}://"
     try:
         connection = registry.find(one.name)
+        if one.writes and connection.read_only:
+            raise DeniedError(
+                "the script writes to it, and it is read-only.", hint=f"Set read_only = false for it in {FILE_NAME}."
+            )
         tried = LOOP.run(
             trial.run(connection, backend(connection), key="", one_object=False, grants=Grants(), write=one.writes)
         )
@@ -93,7 +97,9 @@ def _connection(one: Used, registry: Registry, path: Path) -> Iterator[Finding]:
         fix = error.hint or f"Correct {FILE_NAME} beside {SCRIPT}."
         if one.name not in registry.connections and one.name not in registry.problems:
             fix = f"Fill in {path / FILE_NAME}, and mount it beside {SCRIPT}."
-        yield Finding(id="connection", level="error", title=f"{name} cannot be used: {error.message}", fix=fix)
+        yield Finding(
+            id=f"connection:{one.name}", level="error", title=f"{name} cannot be used: {error.message}", fix=fix
+        )
         return
     yield _tried(one, tried)
 
@@ -104,7 +110,7 @@ def _tried(one: Used, tried: Trial) -> Finding:
     if one.writes and not any(check.ok for check in writes):
         why = f": {writes[0].message}" if writes else "."
         return Finding(
-            id="connection",
+            id=f"connection:{one.name}",
             level="error",
             title=f"{name} is written by the script, and cannot be written here{why}",
             fix="Give this identity the right to write, and set read_only = false.",
@@ -113,7 +119,7 @@ def _tried(one: Used, tried: Trial) -> Finding:
     away = f", {format_duration(far)} away" if far is not None else ""
     is_far = far is not None and far > trial.NEAR_SECONDS
     return Finding(
-        id="connection",
+        id=f"connection:{one.name}",
         level="warning" if is_far else "ok",
         title=f"{name} works{away}." if not is_far else f"{name} works, but it is{away.removeprefix(',')}.",
         fix="Run the job in the region of its data: it is faster, and not billed." if is_far else "",

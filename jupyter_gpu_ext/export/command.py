@@ -12,8 +12,9 @@ from jupyter_core.paths import jupyter_data_dir
 
 from jupyter_gpu_ext.errors import NotFoundError, UsageError
 from jupyter_gpu_ext.export import folder as folders
+from jupyter_gpu_ext.export import prove as proving
 from jupyter_gpu_ext.export.gather import gather_from
-from jupyter_gpu_ext.export.interpreter import interpreter_of
+from jupyter_gpu_ext.export.interpreter import interpreter_of, kernel_of
 from jupyter_gpu_ext.export.job import make_job
 from jupyter_gpu_ext.export.target import Code, Options, label
 from jupyter_gpu_ext.export.translate import Unknown
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jupyter_gpu_ext.export.job import Job
+    from jupyter_gpu_ext.export.proof import Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,17 @@ class Exported:
     job: Job
     folder: Path
     kept: tuple[str, ...]
+    proof: Proof | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0; 2 where the script does not give the notebook's result."""
+        return 0 if self.proof is None else self.proof.exit_code
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"folder": str(self.folder), "kept": list(self.kept), **self.job.to_json()}
+        proven = {} if self.proof is None else {"proof": self.proof.to_json()}
+        return {"folder": str(self.folder), "kept": list(self.kept), **self.job.to_json(), **proven}
 
     def __str__(self) -> str:
         shown = shlex.quote(printable(str(self.folder)))
@@ -52,6 +61,7 @@ class Exported:
             [
                 f"{shown}: {format_count(len(self.job.files), 'file')}, begin with README.md.",
                 *(f"  ! {printable(redact(one))}" for one in said),
+                *([str(self.proof)] if self.proof is not None else []),
                 f"Kubernetes: kubectl apply -f {shown}/job.yaml",
                 f"Slurm: cd {shown} && sbatch job.sbatch",
                 f"Check it where it runs: jupyter-gpu doctor --job {shown}",
@@ -64,12 +74,17 @@ def export(
     *,
     folder: str = "",
     kernel: str = "",
-    unknown: str = "error",
+    unknown: Unknown = "error",
+    strict_shell: bool = False,
     overwrite: bool = False,
+    prove: bool = False,
+    with_: Sequence[str] = (),
+    compare: Sequence[str] = (),
+    away: Sequence[str] = (),
     parameters: Sequence[str] = (),
     secrets: Sequence[str] = (),
     image: str = "",
-    code: str = "configmap",
+    code: Code = "configmap",
     **options: Any,
 ) -> Exported:
     """Write a notebook as a job.
@@ -83,30 +98,41 @@ def export(
     ExportRefusedError, ExistsError
         As `make_job` and `folder.write` say.
     """
+    _one_of("--unknown", unknown, get_args(Unknown))
+    _one_of("--code", code, get_args(Code))
     path = Path(notebook).expanduser().absolute()
     said = read_notebook(path)
     target = Path(folder).expanduser().absolute() if folder else path.parent / "jobs" / label(path.stem)
-    environment = gather_from(interpreter_of(said, kernel))
+    folders.check_free(target, overwrite=overwrite)
+    # 'same' is what is done anyway; it can be said.
+    options |= {"image": "" if image == "same" else image, "code": code}
+    wanted = Options(arguments=_pairs("--set", parameters), secrets=_pairs("--secret", secrets), **options)
+    python, named, given = interpreter_of(said, kernel), kernel_of(said, kernel), _pairs("--with", with_)
+    how: dict[str, Any] = {
+        "folder": path.parent,
+        "kernel": named,
+        "given": given,
+        "names": compare,
+        "away": away,
+        "unknown": unknown,
+    }
+    rehearsed = proving.run_notebook(said, **how) if prove else None
+    environment = gather_from(python) if rehearsed is None else rehearsed.environment
     peak = max(peaks.peak_of(Path(jupyter_data_dir()) / peaks.NAME, str(path)).values(), default=None)
     job = make_job(
         said,
         name=path.name,
-        options=Options(
-            # 'same' is what is done anyway; it can be said.
-            image="" if image == "same" else image,
-            code=_one_of("--code", code, get_args(Code)),
-            arguments=_pairs("--set", parameters),
-            secrets=_pairs("--secret", secrets),
-            **options,
-        ),
+        options=wanted,
         environment=environment.with_peak(peak),
-        unknown=_one_of("--unknown", unknown, get_args(Unknown)),
+        unknown=unknown,
+        strict_shell=strict_shell,
         beside=lambda module: read_module(path.parent, module),
     )
     if not folder:
         target.parent.mkdir(exist_ok=True)
     kept = folders.write(job.files, target, overwrite=overwrite)
-    return Exported(job=job, folder=target, kept=kept)
+    made = proving.prove(target, rehearsed, python=python) if rehearsed is not None else None
+    return Exported(job=job, folder=target, kept=kept, proof=made)
 
 
 def read_notebook(path: Path) -> Any:
@@ -150,7 +176,6 @@ def _pairs(flag: str, given: Sequence[str]) -> dict[str, str]:
     return {name: text for name, _, text in pairs}
 
 
-def _one_of(flag: str, given: str, known: Sequence[str]) -> Any:
+def _one_of(flag: str, given: str, known: Sequence[str]) -> None:
     if given not in known:
         raise UsageError(f"{flag} is not {printable(redact(given))!r}.", hint=f"One of: {', '.join(known)}.")
-    return given

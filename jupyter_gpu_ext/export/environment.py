@@ -87,7 +87,10 @@ class Environment:
         rest = {name: getattr(self, name) for name in ("python", "machine", "image", "cuda", "peak_bytes")}
         return {
             **rest,
-            "distributions": [asdict(one) for one in self.distributions],
+            "distributions": [
+                {**asdict(one), "modules": list(one.modules), "requires": list(one.requires)}
+                for one in self.distributions
+            ],
             "reads": [one.to_json() for one in self.reads],
             "ran": {str(count): source for count, source in self.ran.items()},
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbconvert.exporters.exporter import Exporter
 from nbconvert.utils.exceptions import ConversionException
-from traitlets import Enum
+from traitlets import Bool, Enum
 
 from jupyter_gpu_ext.errors import ExportRefusedError, GpuExtError
 
@@ -36,6 +36,7 @@ class TrainScriptExporter(Exporter):
     output_mimetype = "text/x-python"
 
     unknown = Enum(("error", "comment"), "error", help="What becomes of a magic without translation.").tag(config=True)
+    strict_shell = Bool(default_value=False, help="A `!command` that fails ends the script.").tag(config=True)
 
     def _file_extension_default(self) -> str:
         return ".py"
@@ -58,7 +59,7 @@ class TrainScriptExporter(Exporter):
         name = f"{resources['metadata']['name'] or 'notebook'}.ipynb"
         try:
             unknown: Unknown = "comment" if self.unknown == "comment" else "error"
-            script = make_script(nb, name=name, version=__version__, unknown=unknown)
+            script = make_script(nb, name=name, version=__version__, unknown=unknown, strict_shell=self.strict_shell)
         except GpuExtError as error:
             _tell_in_one_line(self.log)
             raise RefusedConversionError(error.message, hint=error.hint) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext._version import __version__
@@ -44,17 +45,31 @@ def write(files: Mapping[str, str], folder: Path, *, overwrite: bool = False) ->
         When the folder is there, and is not to be replaced or is no export.
     """
     texts = {**files, RECORD: _record(files)}
-    if not folder.exists():
+    earlier = check_free(folder, overwrite=overwrite)
+    if earlier is None:
         with made_beside(folder, overwrite=False) as whole:
             whole.mkdir()
             for name, text in texts.items():
                 (whole / name).write_text(text, encoding="utf-8")
         return ()
+    return _replace(texts, folder, earlier)
+
+
+def check_free(folder: Path, *, overwrite: bool) -> dict[str, str] | None:
+    """Return the record of the earlier export that is to be replaced, None where there is nothing.
+
+    Raises
+    ------
+    ExistsError
+        As `write` does.
+    """
+    if not os.path.lexists(folder):
+        return None
     earlier = read_record(folder) if folder.is_dir() and not folder.is_symlink() else None
     if earlier is None or not overwrite:
         hint = "Choose another folder." if earlier is None else "Choose another folder, or replace it: --overwrite."
         raise ExistsError(f"{printable(str(folder))} exists.", hint=hint)
-    return _replace(texts, folder, earlier)
+    return earlier
 
 
 def read_record(folder: Path) -> dict[str, str] | None:

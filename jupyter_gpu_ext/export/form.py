@@ -11,7 +11,7 @@ from jupyter_gpu_ext.export.lift import DEFINITIONS, lifted
 from jupyter_gpu_ext.export.lint import Remark
 from jupyter_gpu_ext.export.names import bindings
 from jupyter_gpu_ext.export.pieces import Code, Line, Piece, cut, fitted
-from jupyter_gpu_ext.export.scope import awaits, bound, inside, looks_around, stars
+from jupyter_gpu_ext.export.scope import awaits, bound, inside, looks_around, mentioned, stars
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.export.notebook import Cell
 
 Block = tuple[Line, ...]
+# What binds names that no linter sees.
+_BINDING = frozenset(("globals", "exec"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def arrange(cells: Sequence[Cell], code: Mapping[int, Code], done: Collection[st
         runs_async=waits,
         in_guard=guard,
         kept=tuple(_kept(parts, code)),
-        unkept=_unkept([node for each in parts.values() for one, _ in each for node in one.statements]),
+        unkept=_unkept([node for each in parts.values() for one, _ in each for node in one.statements], stay),
     )
 
 
@@ -123,8 +125,10 @@ class _Split:
                     self.main.append(_indented(note))
 
     def _code(self, cell: Cell, parts: Sequence[tuple[Piece, bool]], *, all_goes: bool) -> None:
-        up = [line for piece, goes_up in parts if goes_up or all_goes for line in self._once(piece)]
-        self.module.append(_block(cell, up))
+        up = [piece for piece, goes_up in parts if goes_up or all_goes]
+        blocks = [self._once(piece) for piece in up]
+        spaced = blocks if all_goes else _spaced(up, blocks)
+        self.module.append(_block(cell, [line for block in spaced for line in block]))
         if not all_goes:
             stay = [one for piece, goes_up in parts if not goes_up for one in self._in_main(piece)]
             marker, *lines = _block(cell, stay) or [None]
@@ -157,6 +161,17 @@ class _Split:
         return Piece(lines=tuple(Line(text=text, cell=first.cell, line=line) for text, line in texts)).indented()
 
 
+def _spaced(pieces: Sequence[Piece], blocks: Sequence[Block]) -> Iterator[Block]:
+    """Yield the lines of each piece, below as many empty ones, up to two, as lay between it and the one before."""
+    end = 0
+    for piece, block in zip(pieces, blocks, strict=True):
+        if block:
+            most = 2 if any(isinstance(node, DEFINITIONS) for node in piece.statements) else 1
+            between = min(block[0].line - end - 1, most) if end else 0
+            yield (*[Line(text="")] * between, *block)
+            end = block[-1].line
+
+
 def _bound_to_module(statement: ast.stmt) -> str:
     return "import *" if stars(statement) else looks_around(statement)
 
@@ -171,10 +186,19 @@ def _kept(parts: Mapping[int, Sequence[tuple[Piece, bool]]], code: Mapping[int, 
                 yield Remark(cell=number, line=code[number].lines[node.lineno - 1], text=f"{text} {cure}")
 
 
-def _unkept(statements: Sequence[ast.stmt]) -> tuple[str, ...]:
+def _unkept(statements: Sequence[ast.stmt], stay: Sequence[ast.stmt]) -> tuple[str, ...]:
     # After `del` ruff forgets that the name is global.
     deletes = any(isinstance(node, ast.Delete) for one in statements for node in inside(one))
-    return (*(("F403", "F405") if any(map(stars, statements)) else ()), *(("F841",) if deletes else ()))
+    unseen = any(mentioned(one) & _BINDING for one in statements)
+    # In a function a variable has its annotation no more, and what is imported for that is used nowhere.
+    notes = [node.annotation for one in stay for node in inside(one) if isinstance(node, ast.AnnAssign)]
+    imports = {one.name for one in bindings(ast.Module([*statements], [])) if one.origin}
+    return (
+        *(("F401",) if any(mentioned(one) & imports for one in notes) else ()),
+        *(("F403", "F405") if any(map(stars, statements)) else ()),
+        *(("F821",) if unseen else ()),
+        *(("F841",) if deletes else ()),
+    )
 
 
 def _in_order(statement: ast.stmt) -> Iterable[str]:

@@ -34,7 +34,7 @@ def to_text(target: Target, files: Sequence[str]) -> str:
             f"# docker build -t {target.built_image} . && docker push …; then --image NAME --code image.",
             f"FROM {target.image}",
             "",
-            "USER root",
+            "USER 0",
             *install,
             # A user with a name: torch's compiler asks for it.
             "RUN id 1000 >/dev/null 2>&1 || useradd --uid 1000 --create-home train",

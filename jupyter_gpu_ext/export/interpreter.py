@@ -32,22 +32,35 @@ def interpreter_of(notebook: Any, kernel: str = "") -> str:
     NotFoundError
         When `kernel` is not installed here.
     """
+    name = kernel_of(notebook, kernel)
+    command = str(KernelSpecManager().get_kernel_spec(name).argv[0]) if name else ""
+    is_python = (
+        _PYTHON.fullmatch(PurePath(command).name) and PurePath(command).is_absolute() and os.access(command, os.X_OK)
+    )
+    return command if is_python else sys.executable
+
+
+def kernel_of(notebook: Any, kernel: str = "") -> str:
+    """Return the name of the installed kernel that a notebook asks for; '' where it is not installed here.
+
+    Raises
+    ------
+    NotFoundError
+        When `kernel` is not installed here.
+    """
     try:
         named = str(notebook["metadata"]["kernelspec"]["name"])
     except (KeyError, TypeError):
         named = ""
     name = kernel or named
-    if not _NAME.fullmatch(name):
-        name = ""
     try:
-        command = str(KernelSpecManager().get_kernel_spec(name).argv[0]) if name else ""
-    except (NoSuchKernel, IndexError):
-        if kernel:
-            raise NotFoundError(
-                f"There is no kernel {printable(kernel)[:100]!r} here.", hint="`jupyter kernelspec list` shows them."
-            ) from None
-        command = ""
-    is_python = (
-        _PYTHON.fullmatch(PurePath(command).name) and PurePath(command).is_absolute() and os.access(command, os.X_OK)
-    )
-    return command if is_python else sys.executable
+        spec = KernelSpecManager().get_kernel_spec(name) if _NAME.fullmatch(name) else None
+    except NoSuchKernel:
+        spec = None
+    if spec is not None and spec.argv:
+        return name
+    if kernel:
+        raise NotFoundError(
+            f"There is no kernel {printable(kernel)[:100]!r} here.", hint="`jupyter kernelspec list` shows them."
+        )
+    return ""

@@ -23,6 +23,7 @@ from jupyter_gpu_ext.export import (
     used,
     workflow,
 )
+from jupyter_gpu_ext.export.lint import files_run
 from jupyter_gpu_ext.export.script import make_script
 from jupyter_gpu_ext.export.target import Options, aim
 from jupyter_gpu_ext.gpu.health.compat import tables
@@ -103,6 +104,7 @@ def make_job(
     options: Options,
     environment: Environment,
     unknown: Unknown = "error",
+    strict_shell: bool = False,
     beside: Callable[[str], str | None] = lambda _: None,
 ) -> Job:
     """Return the job that does what a notebook does. Asks storage for the versions of its data, and blocks.
@@ -118,6 +120,8 @@ def make_job(
         Of the notebook's kernel, or of the interpreter that it would run in.
     unknown : {'error', 'comment'}
         What becomes of a magic without translation.
+    strict_shell : bool
+        A `!command` that fails ends the script.
     beside : callable
         Returns the source of a module that stands beside the notebook, by its name; None where none does.
 
@@ -127,7 +131,9 @@ def make_job(
         With cell and line, where a script could not do the same; for an option that no cluster would take; and for a
         job that breaks a rule of `manifest_rules`.
     """
-    script = make_script(notebook, name=name, version=__version__, unknown=unknown, ran=environment.ran)
+    script = make_script(
+        notebook, name=name, version=__version__, unknown=unknown, strict_shell=strict_shell, ran=environment.ran
+    )
     urls = used.named(script.text)
     target = aim(
         options,
@@ -161,9 +167,28 @@ def arguments(declared: Sequence[Declared], given: Mapping[str, str]) -> list[st
     Raises
     ------
     ExportRefusedError
-        For a name that is no parameter, and a value of another type.
+        As of `settle`.
     """
-    known, line = {one.name: one for one in declared}, list[str]()
+    line = list[str]()
+    for parameter, value in settle(declared, given):
+        flag = parameter.flags[0]
+        if parameter.kind is bool:
+            line.append(flag if value else f"--no-{flag.removeprefix('--')}")
+        else:
+            # One word: a value may begin with a dash.
+            line.append(f"{flag}={given[parameter.name]}")
+    return line
+
+
+def settle(declared: Sequence[Declared], given: Mapping[str, str]) -> list[tuple[Parameter, Any]]:
+    """Return the parameters that are given, each with its value.
+
+    Raises
+    ------
+    ExportRefusedError
+        For a name that is no parameter, a value of another type, and a secret.
+    """
+    known, found = {one.name: one for one in declared}, list[tuple[Parameter, Any]]()
     for name, text in given.items():
         if name not in known:
             names = ", ".join(known) or "it has no cell tagged `parameters`"
@@ -177,16 +202,10 @@ def arguments(declared: Sequence[Declared], given: Mapping[str, str]) -> list[st
         one = known[name]
         parameter = Parameter(name, _literal(one.default), one.annotation, one.help)
         try:
-            value = parameter.read(text)
+            found.append((parameter, parameter.read(text)))
         except BadRequestError as error:
             raise ExportRefusedError(error.message, hint=f"The notebook has {one.default}.") from None
-        flag = parameter.flags[0]
-        if parameter.kind is bool:
-            line.append(flag if value else f"--no-{flag.removeprefix('--')}")
-        else:
-            # One word: a value may begin with a dash.
-            line.append(f"{flag}={text}")
-    return line
+    return found
 
 
 def _literal(source: str) -> Any:
@@ -198,10 +217,11 @@ def _literal(source: str) -> Any:
 
 
 def _modules(script: str, environment: Environment, beside: Callable[[str], str | None]) -> dict[str, str]:
-    """Return the modules beside the notebook that the script imports, and those that they import."""
+    """Return the modules beside the notebook that the script imports or runs, and those that they import."""
     found, sources = dict[str, str](), [script]
     while sources:
-        for module in requirements.require([sources.pop()], environment).missing:
+        source = sources.pop()
+        for module in (*requirements.require([source], environment).missing, *files_run(source)):
             text = beside(module) if f"{module}.py" not in found else None
             if text is not None:
                 check_source(f"{module}.py", text)

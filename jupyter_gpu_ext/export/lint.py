@@ -73,10 +73,20 @@ def _order(cells: Sequence[Cell]) -> Iterator[Remark]:
 
 
 def _edited(cells: Sequence[Cell], ran: Mapping[int, str]) -> Iterator[Remark]:
+    """Tell of cells that are not what ran under their count; a count that the kernel does not know tells nothing."""
+    sources = {_plain(cell.source) for cell in cells}
     for cell in cells:
-        source = ran.get(cell.count)
-        if source is not None and source.strip() != cell.source.strip():
-            yield Remark(cell=cell.number, text="it was edited since it ran; the script has the edited one.")
+        source = _plain(ran.get(cell.count, cell.source))
+        if source == _plain(cell.source):
+            continue
+        # A kernel that was started anew counts from 1 again, and the notebook keeps the counts of before.
+        anew = source in sources or sum(one.count == cell.count for one in cells) > 1
+        text = "it was not run since the kernel was started" if anew else "it was edited since it ran"
+        yield Remark(cell=cell.number, text=f"{text}; the script runs it as it is now.")
+
+
+def _plain(source: str) -> str:
+    return "\n".join(line.rstrip() for line in source.strip().splitlines())
 
 
 def _left_out(cells: Sequence[Cell], code: Mapping[int, Code]) -> Iterator[Remark]:
@@ -115,8 +125,21 @@ def _of_node(node: ast.AST) -> Iterator[tuple[int, str]]:
         case ast.ImportFrom(module=str(name), names=names):
             modules = [name, *(f"{name}.{one.name}" for one in names)]
             yield from ((node.lineno, _widget(one)) for one in modules if _is_widget(one))
+        case ast.Call(args=[file, *_]) if _runs_file(node):
+            yield node.lineno, f"the script runs {printable(ast.unparse(file))}; keep that file beside it."
         case ast.Call(func=ast.Attribute(attr="show") as function, args=[]) if root(function) in ("plt", "pyplot"):
             yield node.lineno, f"{ast.unparse(function)}() shows nothing in a job; save the figure."
+
+
+def files_run(script: str) -> tuple[str, ...]:
+    """Return the files that a script runs as `%run` does, without `.py`."""
+    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call) and _runs_file(node)]
+    texts = [node.args[0].value for node in calls if isinstance(node.args[0], ast.Constant)]
+    return tuple(text.removesuffix(".py") for text in texts if isinstance(text, str))
+
+
+def _runs_file(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id.lstrip("_") == "run_file" and bool(call.args)
 
 
 def _is_widget(module: str) -> bool:

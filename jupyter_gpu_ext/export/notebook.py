@@ -32,6 +32,8 @@ class Cell:
         Why the script leaves it out; else empty.
     declares : bool
         It is tagged `parameters`.
+    compared : bool
+        It is tagged `compare`: a proof looks at its output.
     count : int
         Its execution count; 0 where it was not run.
     """
@@ -42,6 +44,7 @@ class Cell:
     source: str
     left_out: str = ""
     declares: bool = False
+    compared: bool = False
     count: int = 0
 
 
@@ -83,6 +86,7 @@ def _cell(number: int, cell: Mapping[str, Any], *, only: bool) -> Cell:
         source=_source(number, cell.get("source", "")),
         left_out="tagged skip" if "skip" in tags else "not tagged export" if unwanted else "",
         declares="parameters" in tags,
+        compared="compare" in tags,
         count=count if type(count := cell.get("execution_count")) is int and count > 0 else 0,
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from jupyter_gpu_ext.commands.word import quote
 from jupyter_gpu_ext.errors import ExportRefusedError
+from jupyter_gpu_ext.export.spans import replace
 from jupyter_gpu_ext.job.start import RESERVED
 from jupyter_gpu_ext.text import printable
 
@@ -70,6 +71,14 @@ def take(code: Code, given: str, known: set[str]) -> tuple[list[Declared], Code]
         found.append(Declared(name=name, default=source, annotation=annotation, help=printable(note)))
         changes.append((value, f"{given}.{name}"))
     return found, code.changed(changes)
+
+
+def with_values(source: str, values: Mapping[str, str]) -> str:
+    """Return a cell's source with other defaults, each as Python."""
+    changes: list[tuple[Node, str]] = [
+        (value, values[name]) for name, _, value in _assignments(ast.parse(source)) if name in values
+    ]
+    return replace(source, changes)
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign, ast.expr]]:

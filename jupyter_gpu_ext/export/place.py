@@ -23,6 +23,7 @@ _MODULES = {
     "jg": "import jupyter_gpu_ext",
     "shell": "from jupyter_gpu_ext.job import shell",
     "Parameter": "from jupyter_gpu_ext.job.parameters import Parameter",
+    "run_file": "from jupyter_gpu_ext.job.program import run_file",
     "first": "from jupyter_gpu_ext.job.rank import first",
     "capture": "from jupyter_gpu_ext.job.show import capture",
     "display": "from jupyter_gpu_ext.job.show import display",
@@ -93,14 +94,17 @@ class Place:
     Attributes
     ----------
     names : set of str
-        The variables bound before it.
+        The variables bound before it; '*' among them: others as well, and nobody can see which.
     imported : set of str
         The import statements of the notebook that ran before it.
+    checks : bool
+        A command of the shell that fails ends the script.
     """
 
     names: set[str]
     imported: set[str]
     imports: Imports
+    checks: bool = False
 
     def module(self, name: str) -> str:
         """Return what the script calls a module that the translated line uses."""
@@ -109,6 +113,8 @@ class Place:
     def decide(self, line: _Bindable) -> _Bindable:
         """Return `line` with each `$name` decided: the variable where it is bound, else the text."""
         decided = line.bind(self.names)
+        if "*" in self.names and decided != line.bind(_EVERY):
+            raise _unseen()
         if decided != line.bind(self.names | self.imports.bound.keys()):
             raise _bound_later()
         return decided
@@ -116,14 +122,33 @@ class Place:
     def text(self, text: str) -> str:
         """Return Python source of a text that IPython itself expands."""
         source = template.to_python(text, self.names)
+        if "*" in self.names and source != template.to_python(text, _EVERY):
+            raise _unseen()
         if source != template.to_python(text, self.names | self.imports.bound.keys()):
             raise _bound_later()
         return source
 
 
+class _Every(set[str]):
+    """Holds every name but those that every shell has."""
+
+    def __contains__(self, name: object) -> bool:
+        return name not in {"HOME", "LANG", "PATH", "PWD", "SHELL", "TMPDIR", "USER"}
+
+
+_EVERY = _Every()
+
+
 def _statement(module: str, name: str) -> str:
     statement = _MODULES[module]
     return statement if statement.split()[-1] == name else f"{statement} as {name}"
+
+
+def _unseen() -> ExportRefusedError:
+    return ExportRefusedError(
+        "Whether a name of this line is a variable cannot be seen: `import *` or %run above may bind it.",
+        hint="Import it by its name, or make the text a variable in Python first and use that.",
+    )
 
 
 def _bound_later() -> ExportRefusedError:

@@ -51,8 +51,8 @@ def to_python(call: Call, place: Place) -> str | None:
             return _ours(call, place)
         if name in ("env", "set_env"):
             return _env(call, place)
-        if name == "cd" and call.whole:
-            return _cd(call, place)
+        if call.whole and name in _STATEMENTS:
+            return _STATEMENTS[name](call, place)
         times_nothing = name in ("time", "prun") and not call.line.strip()
         if _DROPPED.fullmatch(name) or is_install(call) or times_nothing:
             return _dropped(call)
@@ -93,15 +93,17 @@ def remark(call: Call) -> str:
     return comment(call.line) if _is_ours(call) else ""
 
 
-def bound_name(call: Call) -> str | None:
-    """Return the name that a line of ours binds, or None."""
-    if not _is_ours(call) or not call.whole:
-        return None
+def bound_names(call: Call) -> set[str]:
+    """Return the names that a line binds; '*' for those that nobody can see."""
+    if not call.whole or call.method != "run_line_magic":
+        return set()
+    if not _is_ours(call):
+        return {"*"} if call.arguments[0] == "run" else set()
     try:
         spec = parse_magic(call.arguments[0], call.line)
     except HelpRequest:
-        return None
-    return target(spec) if spec.verb.binds else None
+        return set()
+    return {target(spec)} if spec.verb.binds else set()
 
 
 def _is_ours(call: Call) -> bool:
@@ -141,8 +143,8 @@ def _ours(call: Call, place: Place) -> str | None:
 def _shell(call: Call, place: Place) -> str | None:
     if call.whole and is_install(call):
         return None
-    shows = call.method == "system" or call.whole
-    return f"{place.module('shell')}.{'run' if shows else 'capture'}({place.text(call.line)})"
+    shows, more = call.method == "system" or call.whole, ", check=True" if place.checks else ""
+    return f"{place.module('shell')}.{'run' if shows else 'capture'}({place.text(call.line)}{more})"
 
 
 def _env(call: Call, place: Place) -> str | None:
@@ -167,9 +169,28 @@ def _cd(call: Call, place: Place) -> str:
     return f"{os}.chdir({os}.path.expanduser({folder.to_python()}))"
 
 
+def _run(call: Call, place: Place) -> str:
+    words = tokenize(call.line)
+    literals = [one.literal or "" for one in words]
+    if not words or literals[0].startswith("-") or comment(call.line) or any(set("*?[") & set(one) for one in literals):
+        raise ExportRefusedError(
+            f"{call.typed} has no translation.", hint="Write the file and its arguments, without options and wildcards."
+        )
+    if literals[0].endswith((".ipy", ".ipynb")):
+        raise ExportRefusedError(
+            f"{call.typed} needs IPython.", hint="Export that notebook as well, and run its script."
+        )
+    arguments = ", ".join(place.decide(one).to_python() for one in words)
+    return f"globals().update({place.module('run_file')}({arguments}))"
+
+
 def _dropped(call: Call) -> str | None:
     if not call.whole:
         raise ExportRefusedError(
             f"{call.magic} gives a value only in a notebook.", hint="Remove it, or tag the cell `skip`."
         )
     return None
+
+
+# IPython's own that a statement of Python stands for.
+_STATEMENTS = {"cd": _cd, "run": _run}

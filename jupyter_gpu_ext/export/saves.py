@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 # By the full name of the function. `torch.distributed.checkpoint.save` is not one: every rank has to call it.
 _FUNCTIONS = frozenset((
-    "jupyter_gpu_ext.save", "torch.save", "numpy.save", "numpy.savez", "numpy.savez_compressed", "numpy.savetxt",
+    "jupyter_gpu_ext.save", "jupyter_gpu_ext.publish", "torch.save",
+    "numpy.save", "numpy.savez", "numpy.savez_compressed", "numpy.savetxt",
     "safetensors.torch.save_file", "safetensors.torch.save_model", "safetensors.numpy.save_file",
     "matplotlib.pyplot.savefig",
 ))  # fmt: skip

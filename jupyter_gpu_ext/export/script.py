@@ -49,7 +49,13 @@ class Script:
 
 
 def make_script(
-    notebook: Any, *, name: str, version: str, unknown: Unknown = "error", ran: Mapping[int, str] | None = None
+    notebook: Any,
+    *,
+    name: str,
+    version: str,
+    unknown: Unknown = "error",
+    strict_shell: bool = False,
+    ran: Mapping[int, str] | None = None,
 ) -> Script:
     """Return the script that does what the notebook does.
 
@@ -63,6 +69,8 @@ def make_script(
         The version of jupyter_gpu_ext, for the header.
     unknown : {'error', 'comment'}
         What becomes of a magic without translation.
+    strict_shell : bool
+        A `!command` that fails ends the script, and the cell is named.
     ran : mapping of int to str, optional
         What the kernel ran, by execution count.
 
@@ -72,7 +80,7 @@ def make_script(
         With cell and line, where a script could not do the same.
     """
     cells = read(notebook)
-    program = translate(cells, unknown=unknown)
+    program = translate(cells, unknown=unknown, strict_shell=strict_shell)
     given = program.imports.own("given")
     declared, code = _parameters(cells, program, given)
     if runs_async(code):

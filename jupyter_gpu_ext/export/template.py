@@ -7,6 +7,7 @@ import builtins
 
 from jupyter_gpu_ext.commands.word import Expression, Part, word
 from jupyter_gpu_ext.errors import ExportRefusedError
+from jupyter_gpu_ext.export.names import bindings
 
 _CONVERSIONS = {"r": "repr", "s": "str", "a": "ascii"}
 
@@ -70,4 +71,6 @@ def _is_known(source: str, names: set[str]) -> bool:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return used <= names | set(dir(builtins))
+    # A comprehension and a lambda have variables of their own.
+    own = {binding.name for binding in bindings(tree, deep=True)}
+    return all(name in names or hasattr(builtins, name) for name in used - own)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard, TypeVar
 
 from jupyter_gpu_ext.errors import ExportRefusedError, UsageError
 from jupyter_gpu_ext.export import rules
@@ -21,7 +21,7 @@ from jupyter_gpu_ext.export.spans import rest_of_line
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from jupyter_gpu_ext.export.calls import Call
     from jupyter_gpu_ext.export.notebook import Cell
@@ -40,41 +40,71 @@ class Program:
 
 
 Unknown = Literal["error", "comment"]
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+_MOST_REFUSALS = 10
 
 
-def translate(cells: Sequence[Cell], *, unknown: Unknown = "error") -> Program:
+def translate(cells: Sequence[Cell], *, unknown: Unknown = "error", strict_shell: bool = False) -> Program:
     """Return the code cells as Python, those left out excepted.
 
     Parameters
     ----------
     unknown : {'error', 'comment'}
         What becomes of a magic without translation; one that gives a value is an error in any case.
+    strict_shell : bool
+        A `!command` that fails ends the script.
 
     Raises
     ------
     ExportRefusedError
-        With cell and line, where a script could not do the same, and where a cell holds a secret.
+        With cell and line, where a script could not do the same, and where a cell holds a secret; of several cells all
+        are named.
     """
-    for cell in cells:
-        if not cell.left_out:
-            refuse_secret(cell.number, cell.source)
-    sources = [read(cell.number, cell.source) for cell in cells if cell.kind == "code" and not cell.left_out]
-    translator = _Translator(sources, unknown)
-    code = {source.number: translator.cell(source) for source in sources}
+    used = [cell for cell in cells if not cell.left_out]
+    _all(used, lambda cell: refuse_secret(cell.number, cell.source))
+    sources = _all([cell for cell in used if cell.kind == "code"], lambda cell: read(cell.number, cell.source))
+    translator = _Translator(sources, unknown, strict_shell=strict_shell)
+    code = dict(zip([one.number for one in sources], _all(sources, translator.cell), strict=True))
     return Program(code, translator.imports, tuple(sorted(translator.futures)))
+
+
+def _all(given: Sequence[_Given], do: Callable[[_Given], _Made]) -> list[_Made]:
+    """Return what is made of each; where some are refused, raise one error that names them."""
+    made, refused = list[_Made](), list[ExportRefusedError]()
+    for one in given:
+        try:
+            made.append(do(one))
+        except ExportRefusedError as error:
+            refused.append(error)
+    if len(refused) > 1:
+        told = [str(error) for error in refused[:_MOST_REFUSALS]]
+        more = len(refused) - len(told)
+        raise ExportRefusedError(" · ".join([*told, *([f"and {more} more cells"] if more else [])]))
+    if refused:
+        raise refused[0]
+    return made
 
 
 class _Translator:
     """Walks the cells in order, and knows what those before have bound."""
 
-    def __init__(self, sources: Sequence[Source], unknown: Unknown) -> None:
-        self._unknown = unknown
+    def __init__(self, sources: Sequence[Source], unknown: Unknown, *, strict_shell: bool) -> None:
+        self._unknown, self._strict_shell = unknown, strict_shell
         self.imports = Imports(_bound_anywhere(sources))
         self.names: set[str] = set()
         self.imported: set[str] = set()
         self.futures: set[str] = set()
 
     def cell(self, source: Source) -> Code:
+        try:
+            return self._cell(source)
+        finally:
+            # Also of a cell that is refused: those below may use what it binds.
+            self.names |= {binding.name for binding in bindings(source.tree)} | _bound_by_lines(source)
+            self.imported |= _imports(source.tree.body)
+
+    def _cell(self, source: Source) -> Code:
         calls, others = find(source.tree)
         for node in others:
             raise source.refusal(
@@ -86,13 +116,11 @@ class _Translator:
         for call in calls:
             with _at(source, call.node):
                 changes.append((call.node, self._line(source, call, own)))
-                own |= {name for name in [rules.bound_name(call)] if name}
+                own |= rules.bound_names(call)
         changes += [(node, self._future(source, node)) for node in source.tree.body if _is_future(node)]
         for function in saving(source.tree, self.imports.bound):
             text = ast.get_source_segment(source.text, function)
             changes.append((function, f"{self.imports.use('first', set())}({text})"))
-        self.names |= own | {binding.name for binding in bindings(source.tree)}
-        self.imported |= _imports(source.tree.body)
         code = Code(number=source.number, text=source.text, lines=source.lines).changed(changes).stripped()
         refuse_secret(source.number, code.text)
         return code
@@ -103,6 +131,7 @@ class _Translator:
             names=self.names | own | visible([source.tree, *call.scopes], call.statement),
             imported=self.imported | _imports(earlier),
             imports=self.imports,
+            checks=self._strict_shell,
         )
         try:
             python = rules.to_python(call, place)
@@ -149,12 +178,18 @@ def _bound_anywhere(sources: Iterable[Source]) -> dict[str, set[str]]:
     for source in sources:
         for binding in bindings(source.tree, deep=True):
             bound[binding.name].add(binding.origin)
-        for call in find(source.tree)[0]:
-            with _at(source, call.node):
-                name = rules.bound_name(call)
-            if name is not None:
-                bound[name].add("")
+        for name in _bound_by_lines(source):
+            bound[name].add("")
     return dict(bound)
+
+
+def _bound_by_lines(source: Source) -> set[str]:
+    found = set[str]()
+    for call in find(source.tree)[0]:
+        # What is wrong with a line is said where it is translated.
+        with suppress(UsageError):
+            found |= rules.bound_names(call)
+    return found
 
 
 def _imports(statements: Iterable[ast.stmt]) -> set[str]:

@@ -171,7 +171,8 @@ async def _look(url: str) -> Locked:
     if place.key and not place.key.endswith("/"):
         try:
             return _of_object(url, await place.reading().head(place.key))
-        except NotFoundError:
+        except (NotFoundError, BadRequestError):
+            # A file system says that it is a folder, an object store that there is no such object.
             folder = await _of_folder(url, place.at(f"{place.key}/"))
             if not folder.objects:
                 raise

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A parameter may be given as an environment variable of this name and its own in capital letters.
 PREFIX = "PARAM_"
+_PLAIN = (int, float, str, bool, type(None))
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _KINDS: Mapping[str, type] = {
     "int": int, "float": float, "str": str, "bool": bool, "list": list, "tuple": tuple, "dict": dict, "set": set,
@@ -132,6 +133,20 @@ def add(parser: argparse.ArgumentParser, parameters: Sequence[Parameter]) -> Non
         else:
             shown = "{" + ",".join(map(str, one.choices)) + "}" if one.choices else one.kind.__name__.upper()
             group.add_argument(*one.flags, type=_reader(one), metavar=shown.replace("NONETYPE", "VALUE"), **options)
+
+
+# What this program was started with; nothing outside of an exported script.
+_GIVEN: dict[str, Any] = {}
+
+
+def note(values: Mapping[str, Any]) -> None:
+    """Remember what this program was started with."""
+    _GIVEN.update(values)
+
+
+def given() -> dict[str, Any]:
+    """Return what this program was started with, as plain data."""
+    return {name: value if isinstance(value, _PLAIN) else repr(value) for name, value in _GIVEN.items()}
 
 
 def settle(parameters: Sequence[Parameter], typed: Mapping[str, Any], config: Path | None) -> dict[str, Any]:

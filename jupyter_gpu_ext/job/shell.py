@@ -1,21 +1,33 @@
 """`!command` and `name = !command` of a notebook, in a script.
 
-Like there, a command that fails does not end the program.
+Like there, a command that fails does not end the program, unless it is asked to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING
 
+from jupyter_gpu_ext.errors import GpuExtError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+# What a service's account has in the place of a shell.
+_NO_SHELLS = frozenset(("nologin", "false"))
+
+
+class CommandError(GpuExtError):
+    """A command of the shell failed, and was not to; what it was may hold a secret, and is not told."""
 
 
 class Lines(list[str]):
@@ -60,25 +72,38 @@ class Lines(list[str]):
         return [Path(line) for line in self]
 
 
-def run(command: str) -> None:
-    """Run `command` in the shell; what it writes is seen at once, an exit code other than 0 is told."""
+def run(command: str, *, check: bool = False) -> None:
+    """Run `command` in the shell; what it writes is seen at once, an exit code other than 0 is told.
+
+    Raises
+    ------
+    CommandError
+        With `check`, in the place of telling it.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    _tell(_run(command))
+    _tell(_run(command), check=check)
 
 
-def capture(command: str) -> Lines:
-    """Run `command` in the shell and return the lines of its output, errors among them."""
+def capture(command: str, *, check: bool = False) -> Lines:
+    """Run `command` in the shell and return the lines of its output, errors among them.
+
+    Raises
+    ------
+    CommandError
+        With `check`, for an exit code other than 0.
+    """
     done = subprocess.run(  # noqa: S602 -- the notebook's own line
         command,
         shell=True,
+        executable=_shell(),
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
     )
-    _tell(done.returncode)
+    _tell(done.returncode, check=check)
     return Lines(done.stdout.splitlines())
 
 
@@ -120,11 +145,15 @@ def _text(lines: Iterable[str]) -> str:
 def _run(command: str | list[str], text: str | None = None) -> int:
     """Run a command and return its exit code; where standard output is no file of the system, it is written there."""
     shell = isinstance(command, str)
+    program = _shell() if shell else None
     if sys.stdout is sys.__stdout__:
-        return subprocess.run(command, shell=shell, check=False, input=text, encoding="utf-8").returncode  # noqa: S603
+        return subprocess.run(  # noqa: S603
+            command, shell=shell, executable=program, check=False, input=text, encoding="utf-8"
+        ).returncode
     with subprocess.Popen(  # noqa: S603
         command,
         shell=shell,
+        executable=program,
         stdin=subprocess.PIPE if text is not None else None,
         stdout=subprocess.PIPE,
         encoding="utf-8",
@@ -137,12 +166,21 @@ def _run(command: str | list[str], text: str | None = None) -> int:
     return running.returncode
 
 
+def _shell() -> str:
+    """Return the shell that a kernel uses, $SHELL; where a job has none, bash, which takes what any other one does."""
+    own = os.environ.get("SHELL", "")
+    return (Path(own).name not in _NO_SHELLS and shutil.which(own)) or shutil.which("bash") or "/bin/sh"
+
+
 def _give(stream: IO[str], text: str | None) -> None:
     # A program need not read all of it.
     with contextlib.suppress(BrokenPipeError), stream:
         stream.write(text or "")
 
 
-def _tell(code: int) -> None:
+def _tell(code: int, *, check: bool) -> None:
+    said = f"The shell command ended with exit code {code}."
+    if code and check:
+        raise CommandError(said)
     if code:
-        sys.stderr.write(f"The shell command ended with exit code {code}.\n")
+        sys.stderr.write(f"{said}\n")

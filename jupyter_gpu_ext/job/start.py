@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, GpuExtError
-from jupyter_gpu_ext.job import connections, lock, logs, parameters, where
+from jupyter_gpu_ext.job import connections, lock, logs, parameters, where, witness
 from jupyter_gpu_ext.job.rank import is_first_here
 from jupyter_gpu_ext.storage.connections import FILE_NAME, load
 from jupyter_gpu_ext.text import printable, redact
@@ -62,6 +62,8 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
         _preflight(Path(script), lines)
     if options["preflight_only"]:
         raise SystemExit(0)
+    parameters.note(values)
+    witness.begin(Path(script))
     return SimpleNamespace(**values)
 
 
@@ -117,11 +119,11 @@ def data_findings(file: Path) -> Iterator[Finding]:
         if name not in known:
             was = f" (it was {printable(redact(root))})" if root else ""
             title = f"The script needs a connection {name!r}{was}; there is none of that name here ({looked})."
-            yield Finding(id="connection", level="error", title=title, fix=cure)
+            yield Finding(id=f"connection:{name}", level="error", title=title, fix=cure)
     here = [one for one in found.entries if one.url.partition("://")[0] in known]
     again = "Export the notebook again to take it as it is now, or go on with --skip-preflight."
-    for text in lock.differences(here):
-        yield Finding(id="data_changed", level="error", title=text, fix=again)
+    for number, text in enumerate(lock.differences(here)):
+        yield Finding(id=f"data_changed:{number}", level="error", title=text, fix=again)
 
 
 def _explain_errors(script: Path, lines: JsonLines | None) -> None:

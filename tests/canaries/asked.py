@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -254,12 +255,40 @@ def _checkpointed(name: str) -> Iterator[object]:
         yield kept.restore()
 
 
+def _published(name: str) -> Iterator[object]:
+    import numpy as np
+
+    yield jg.publish({"w": np.zeros(3, np.float32)}, f"{name}://releases/{uuid.uuid4().hex}")
+    yield jg.publish(f"{name}://{FILE}", f"{name}://releases/{uuid.uuid4().hex}")
+
+
+def _checked(name: str) -> Iterator[object]:
+    """Export a job that reads and writes the connection, and look at it where it is."""
+    from jupyter_gpu_ext.export import folder as folders
+    from jupyter_gpu_ext.export.environment import Environment
+    from jupyter_gpu_ext.export.job import make_job
+    from jupyter_gpu_ext.export.target import Options
+    from jupyter_gpu_ext.export.verify import verify
+
+    cells = [f"%load_blob {name}://{FILE} -o m", f"%save_blob m {name}://out.safetensors"]
+    code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{**code, "source": one} for one in cells]}
+    job = make_job(notebook, name="n.ipynb", options=Options(), environment=Environment(python="3.12.1"))
+    yield from (job, job.to_json(), job.files)
+    folder = Path(_local(name)).with_name(f"job {name}")
+    folders.write(job.files, folder, overwrite=True)
+    yield verify(str(folder))
+    # The doctor takes seconds: it looks at the machine besides.
+    if name.startswith("aws"):
+        yield jg.check_job(folder)
+
+
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "Checkpointer": _checkpointed,
     "LogSink": _logged,
     "__version__": lambda _: [jg.__version__],
     "cache": _kept,
-    "check_job": lambda name: (jg.check_job(f"none-{one}") for one in (name,)),
+    "check_job": _checked,
     "connect": lambda name: (jg.connect(f"{name}://{key}") for key in ("", FILE)),
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
@@ -273,6 +302,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "measure": _measured,
     "open": _opened,
     "plan": lambda name: (jg.plan(f"{name}://{key}") for key in (FILE, "notes.txt")),
+    "publish": _published,
     "rm": lambda name: (jg.rm(f"{name}://{key}") for key in ("copied 0", "nobody")),
     "sample": _sampled,
     "save": _saved,
@@ -288,8 +318,9 @@ WORDS: dict[str, Callable[[str], str]] = {
     "local": _local,
     "name": lambda _: "tensors",
     "rung": lambda _: "cache",
-    "notebook": lambda name: f"none {name}.ipynb",
-    "folder": lambda name: f"none-{name}",
+    # `check_job` exports for each connection; a verb would start an interpreter for each.
+    "notebook": lambda _: "none.ipynb",
+    "folder": lambda _: "none",
     "argument": lambda name: f"{name}://{FILE}",
 }
 VALUES = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from nbconvert.utils.exceptions import ConversionException
@@ -14,9 +16,6 @@ from nbformat import from_dict
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.exporter import TrainScriptExporter
 from tests.export.notebooks import notebook, text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TRAIN = notebook(text("# Train"), "%load_ext jupyter_gpu_ext\n%gpu", "x = 1\nx")
 REFUSED = notebook("x = 1", text("…"), "y = 2\n%foo")
@@ -73,6 +72,13 @@ def test_nbconvert_writes_the_script_beside_the_notebook(written: Any) -> None:
     assert "# Made from train.ipynb by jupyter_gpu_ext" in path.with_suffix(".py").read_text(encoding="utf-8")
 
 
+def test_a_name_leads_to_no_other_folder() -> None:
+    made, resources = TrainScriptExporter().from_notebook_node(from_dict(TRAIN), {"metadata": {"name": "../../evil"}})
+    assert "# Made from ../../evil.ipynb" in made
+    assert resources["output_extension"] == ".py"
+    assert not resources.get("outputs")
+
+
 def test_nbconvert_tells_a_refusal_in_one_line(written: Any) -> None:
     path = written(REFUSED)
     done = nbconvert(path, "--log-level", "ERROR")
@@ -96,12 +102,56 @@ def test_an_unknown_magic_may_become_a_comment_and_remarks_are_logged(written: A
     assert "Cell 1, line 2: /home/ada is a person's folder" in done.stderr
 
 
+def test_the_shell_may_be_strict() -> None:
+    document = from_dict(notebook("!ls"))
+    assert 'shell.run("ls", check=True)' in TrainScriptExporter(strict_shell=True).from_notebook_node(document)[0]
+    assert 'shell.run("ls")' in TrainScriptExporter().from_notebook_node(document)[0]
+
+
 def test_the_same_notebook_gives_the_same_bytes() -> None:
     exporter = TrainScriptExporter()
     first, resources = exporter.from_notebook_node(from_dict(TRAIN), {"metadata": {"name": "a"}})
     assert exporter.from_notebook_node(from_dict(TRAIN), {"metadata": {"name": "a"}})[0] == first
     assert "# Made from a.ipynb" in first
     assert resources["output_extension"] == ".py"
+
+
+# Each fails at its import as such packages do where a library of theirs is missing.
+BROKEN = ("torch", "zarr", "adlfs", "obstore", "pynvml", "azure", "fsspec", "numcodecs", "aiohttp", "psutil")
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> dict[str, str]:
+    """Put packages that raise in front of the installed ones, for every process that is started with this."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in BROKEN:
+        (folder / f"{name}.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')\n")
+    place = os.pathsep.join([str(folder), str(Path(__file__).parents[2])])
+    return {**os.environ, "PYTHONPATH": place}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--to", "trainscript"],
+        pytest.param(["--to", "python"], marks=pytest.mark.prove),
+        pytest.param(["--to", "html"], marks=pytest.mark.prove),
+        pytest.param(["--help"], marks=pytest.mark.prove),
+    ],
+    ids=lambda one: one[-1],
+)
+def test_nbconvert_works_where_everything_heavy_raises(
+    options: list[str], written: Any, broken: dict[str, str]
+) -> None:
+    path = written(TRAIN)
+    command = [sys.executable, "-m", "nbconvert", *options, *([] if "--help" in options else [str(path)])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=path.parent, env=broken)
+    assert done.returncode == 0, done.stderr
+    made = [one.suffix for one in path.parent.iterdir() if one.stem == path.stem and one != path]
+    assert made == [".html" if options[-1] == "html" else ".py"] or "trainscript" in done.stdout
+    proof = [sys.executable, "-c", "import torch"]
+    assert b"libcudart" in subprocess.run(proof, capture_output=True, check=False, env=broken).stderr
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.script import make_script
+from jupyter_gpu_ext.job.where import cell_of
 from tests.export.notebooks import code, notebook, script, text
 
 BREAKS = ["\r", "\n", "\r\n", "\f", "\v", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0", "\ud800"]
@@ -29,9 +30,39 @@ def code_tokens(made: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["markdown", "raw", "heading", None])
 @pytest.mark.parametrize("mark", BREAKS, ids=ascii)
 def test_no_break_turns_text_into_code(kind: Any, mark: str) -> None:
-    made = script(text(f"safe{mark}import os{mark}{mark}'''{mark}\\{mark}", kind))
+    made = script(text(f"safe{mark}import os{mark}{mark}'''{mark}\"\"\"{mark}\\{mark}", kind))
     assert code_tokens(made) == []
     assert all(line.startswith("#") for line in made.split("\n") if line)
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "%%bash\nrm -rf x",
+        "!rm x",
+        "obj?",
+        "await x",
+        "def f(:",
+        "'''",
+        '"""\nimport os\n"""',
+        "# %% cell 9",
+        "# lines: 1=9.9",
+    ],
+)
+def test_what_is_a_line_of_code_elsewhere_is_a_comment(kind: str, lines: str) -> None:
+    made = script(text(lines, kind), "x = 1")
+    assert code_tokens(made) == code_tokens(script("x = 1"))
+
+
+@pytest.mark.parametrize("mark", [one for one in BREAKS if one not in "\r\n\0\ud800"], ids=ascii)
+def test_a_break_in_a_text_of_the_code_stays_one(mark: str) -> None:
+    made = script(f"x = 'a{mark}b'  # c{mark}d\ny = 2", "z = x")
+    wanted = f"a{mark}b"
+    tree = ast.parse(made.encode())
+    assert wanted in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    line = next(node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "y")
+    assert cell_of(made, line) == (1, 2)
 
 
 PROSE = st.text(st.one_of(st.sampled_from("".join(BREAKS)), st.characters()), max_size=40)
@@ -81,10 +112,31 @@ def test_metadata_changes_nothing(metadata: dict[str, Any]) -> None:
 
 def test_outputs_and_attachments_are_not_read() -> None:
     cell = code("x = 1") | {
-        "outputs": [{"output_type": "stream", "text": KEY * 100_000}],
+        "outputs": [{"output_type": "stream", "text": KEY * 1_200_000}],
         "attachments": {"../x": {"image/png": KEY}},
     }
+    assert len(cell["outputs"][0]["text"]) > 100e6
     assert script(cell) == script("x = 1")
+
+
+CANARY = "sig=c4naryC4NARYc4nary0123456789%3D"
+
+
+def test_a_secret_beside_the_code_is_not_in_the_script() -> None:
+    cell = code("x = 1", CANARY) | {
+        "id": CANARY, "attachments": {CANARY: {"text/plain": CANARY}}, "execution_count": CANARY,
+        "outputs": [{"output_type": "error", "ename": CANARY, "evalue": CANARY, "traceback": [CANARY]}],
+    }  # fmt: skip
+    cell["metadata"] |= {"name": CANARY, CANARY: CANARY}
+    document = notebook(
+        cell, code(f"y = '{CANARY}'", "skip"), code(f"# {CANARY}\nz = 1", "skip", "parameters"),
+        title=CANARY, kernelspec={"name": CANARY, "display_name": CANARY, "language": "python"},
+        language_info={"name": "python", "file_extension": CANARY, "nbconvert_exporter": CANARY},
+    )  # fmt: skip
+    made = make_script(document, name=f"x?{CANARY}.ipynb", version="0.0.0", ran={1: CANARY, 2: CANARY})
+    assert "c4nary" not in f"{made.text}{made.remarks}".lower()
+    only = script(code("x = 1", "export"), f"y = '{CANARY}'")
+    assert "c4nary" not in only.lower()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from jupyter_gpu_ext import cli
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.job import Job, arguments, make_job
 from jupyter_gpu_ext.export.manifest_rules import problems
@@ -139,6 +140,13 @@ def test_the_workflow_and_the_batch_script_are_of_their_forms(tmp_path: Path) ->
     assert all(line.startswith("#") or not line for line in before)
 
 
+@pytest.mark.parametrize("name", ["same_image", "torch_image", "own_image"])
+def test_the_dockerfile_passes_the_linter(name: str) -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, GOLDEN / name / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def changed(document: dict[str, Any], path: str, value: Any) -> list[Any]:
     """Return a job with one place of its pod or container changed."""
     copy = json.loads(json.dumps(document))
@@ -243,6 +251,24 @@ def test_a_module_beside_the_notebook_goes_along() -> None:
     for text, message in (("password = 'AccountKey=" + "a" * 86 + "=='", "secret"), ("def", "no valid Python")):
         with pytest.raises(ExportRefusedError, match=message):
             make_job(notebook("import a"), name="n.ipynb", options=Options(), environment=CUDA, beside={"a": text}.get)
+
+
+def test_a_file_that_is_run_goes_along_with_what_it_imports() -> None:
+    sources = {"prepare": "import more\nx = more.y", "more": "y = 1"}
+    cells = "n = 1", "%run prepare.py $n\nprint(x)", "%run lib/elsewhere.py"
+    job = make_job(notebook(*cells), name="n.ipynb", options=Options(), environment=CUDA, beside=sources.get)
+    assert {"prepare.py", "more.py"} <= job.files.keys()
+    assert "elsewhere.py" not in "".join(job.files)
+
+
+def test_the_shell_may_be_strict(tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps(notebook("!ls")), encoding="utf-8")
+    train = tmp_path / "jobs" / "n" / "train.py"
+    assert cli.main("gpu", ["export", str(path), "--strict-shell"]) == 0
+    assert 'shell.run("ls", check=True)' in train.read_text(encoding="utf-8")
+    assert cli.main("gpu", ["export", str(path), "--overwrite"]) == 0
+    assert 'shell.run("ls")' in train.read_text(encoding="utf-8")
 
 
 def test_a_cpu_build_of_torch_is_said() -> None:

@@ -43,6 +43,7 @@ def run(source: str, count: int | None) -> dict[str, Any]:
         (["from tqdm import tqdm, notebook"], ["Cell 1, line 1: tqdm.notebook"]),
         (["import ipywidgets as w"], ["Cell 1, line 1: ipywidgets"]),
         (["import matplotlib.pyplot as plt", "plt.show()"], ["Cell 2, line 1: plt.show() shows nothing"]),
+        (["x = 1\n%run lib/a.py x"], ["Cell 1, line 2: the script runs 'lib/a.py'; keep that file beside it."]),
         (["n = 3", "def f(k=n):\n    pass"], ["Cell 2, line 1: f stays below statements"]),
         (
             ["print(1)\nfor i in []: pass", "@cache\nclass A(B, k=i): pass"],
@@ -61,5 +62,34 @@ def test_is_told(cells: list[Any], told: list[str]) -> None:
 def test_a_cell_that_was_edited_since_it_ran_is_told() -> None:
     cells = [run("x = 1", 1), run("y = 2", 2)]
     assert remarks(*cells, ran={1: "x = 1\n", 2: "y = 3"}) == [
-        "Cell 2: it was edited since it ran; the script has the edited one."
+        "Cell 2: it was edited since it ran; the script runs it as it is now."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ran", "told"),
+    [
+        # The kernel was started anew, and only the first cell ran again, twice.
+        ({1: "x = 1", 2: "x = 1"}, {2: "started"}),
+        ({1: "y = 2"}, {1: "started"}),
+        # What it does not know any more, or never ran, tells nothing.
+        ({}, {}),
+        ({7: "z"}, {}),
+        ({1: "x = 1   \r\n"}, {}),
+        ({1: "x = 2", 2: "y = 3"}, {1: "edited", 2: "edited"}),
+        ({3: "%blob ls b"}, {3: "edited"}),
+    ],
+)
+def test_counts_of_an_earlier_kernel_are_no_edits(ran: dict[int, str], told: dict[int, str]) -> None:
+    cells = [run("x = 1", 1), run("y = 2\n", 2), run("%blob ls a", 3)]
+    words = {"started": "it was not run since the kernel was started", "edited": "it was edited since it ran"}
+    assert remarks(*cells, ran=ran) == [
+        f"Cell {number}: {words[word]}; the script runs it as it is now." for number, word in told.items()
+    ]
+
+
+def test_two_cells_of_one_count_ran_in_two_kernels() -> None:
+    cells = [run("x = 1", 1), run("y = 2", 1)]
+    assert remarks(*cells, ran={1: "x = 1"}) == [
+        "Cell 2: it was not run since the kernel was started; the script runs it as it is now."
     ]

@@ -72,6 +72,12 @@ WITH_MAGICS = "with jg.measure():\n    pass  # dropped: %load_ext x\n    print(j
         (["x = %save_blob y a://b"], 'x = first(jg.save)(y, "a://b")'),
         (["!pip install x && make"], 'shell.run("pip install x && make")'),
         (["!/opt/bin/python3.11 -m pip install x"], None),
+        (["n = 1", "%run lib/a.py --n $n 'b c'"], 'globals().update(_run_file("lib/a.py", "--n", n, "b c"))'),
+        (["if 1:\n    %run a"], 'if 1:\n    globals().update(_run_file("a"))'),
+        (["from a import *", "!echo $HOME {{x}}"], '_shell.run("echo $HOME {{x}}")'),
+        (["import math?"], "# dropped: math?"),
+        (["x = 1\nlen??"], "x = 1\n# dropped: len??"),
+        (["d = [1]", "!echo {[one for one in d]}"], 'shell.run(f"echo {[one for one in d]}")'),
     ],
 )
 def test_becomes(cells: list[str], python: str | None) -> None:
@@ -85,6 +91,16 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["x = 1\n%foo a"], "Cell 1, line 2", "%foo has no translation", "tag the cell `skip`"),
         ([text("#"), "\n\nx = 1\n%%foo"], "Cell 2, line 4", "%%foo has no translation", "skip"),
         (["%%perl6\nls"], "Cell 1, line 1", "%%perl6 has no translation", "skip"),
+        (["# c\n%%time\nx = 1"], "Cell 1, line 2", "%%time has no translation", "skip"),
+        (["%run -i a.py"], "Cell 1, line 1", "%run -i a.py has no translation", "without options"),
+        (["%run a.py *.txt"], "Cell 1, line 1", "has no translation", "wildcards"),
+        (["%run a.py # c"], "Cell 1, line 1", "has no translation", "without options"),
+        (["%run"], "Cell 1, line 1", "has no translation", "the file"),
+        (["x = %run a.py"], "Cell 1, line 1", "%run has no translation", "skip"),
+        (["1\n%run ../a.ipynb"], "Cell 1, line 2", "%run ../a.ipynb needs IPython", "Export that notebook"),
+        (["%run a.py", "!ls $u"], "Cell 2, line 1", "cannot be seen", "by its name"),
+        (["%run a.py\n%load_blob $u -o m"], "Cell 1, line 2", "cannot be seen", "by its name"),
+        (["from a import *", "!ls {u}"], "Cell 2, line 1", "cannot be seen", "by its name"),
         (["%%bash --out x\nls"], "Cell 1, line 1", "%%bash --out x has no translation", "without options"),
         (["%%capture --no-stderr x\nls"], "Cell 1, line 1", "%%capture has no translation", "skip"),
         (["%%capture in\nls"], "Cell 1, line 1", "%%capture has no translation", "skip"),
@@ -114,6 +130,7 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         (["%cd -"], "Cell 1, line 1", "%cd -", "Name the folder"),
         (["%env A{x}=1"], "Cell 1, line 1", "%env A{x}=1", "os.environ"),
         (["ls"], "Cell 1, line 1", "`ls` needs its %", "Write %ls."),
+        (["ls -la"], "Cell 1, line 1", "`ls` needs its %", "Write %ls."),
         (["x = 1\ncd /tmp"], "Cell 1, line 2", "`cd` needs its %", "Write %cd."),
         (["pip install x"], "Cell 1, line 1", "`pip` needs its %", "Write %pip."),
         (["print('a'"], "Cell 1, line 1", "Python says: '(' was never closed", "Fix it"),
@@ -135,6 +152,13 @@ def test_becomes(cells: list[str], python: str | None) -> None:
         ),
         (["await x", "exec('y = 1')"], "The notebook awaits", "exec()", "globals()"),
         (["a = b = %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
+        (["x = 1\nx += %blob ls"], "Cell 1, line 2", "Python says", "Fix it"),
+        (["print(%blob ls)"], "Cell 1, line 1", "Python says", "Fix it"),
+        (["def f():\n    return %blob ls"], "Cell 1, line 2", "Python says", "Fix it"),
+        (["if 1: %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
+        (["import os; %blob ls"], "Cell 1, line 1", "Python says", "Fix it"),
+        (["!ls\nprint(_exit_code)"], "Cell 1, line 2", "_exit_code exists only", "name of its own"),
+        (["x = In[2]"], "Cell 1, line 1", "In exists only", "name of its own"),
     ],
 )
 def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> None:
@@ -144,6 +168,35 @@ def test_is_refused(cells: list[str], place: str, message: str, hint: str) -> No
     assert message in refused.value.message
     assert hint in refused.value.hint
     assert "\n" not in str(refused.value)
+
+
+def test_all_cells_that_are_refused_are_named() -> None:
+    cells = [
+        "%foo",
+        "x = 1",
+        "%load_blob a://b.pt -o w\n%%bar",
+        "%blob ls $w\n%load_blob $w --into",
+        "%blob lz",
+        "ok = x",
+    ]
+    with pytest.raises(ExportRefusedError) as refused:
+        script(*cells)
+    found = str(refused.value).split(" · ")
+    assert [one[: one.index(":")] for one in found] == [
+        f"Cell {one}" for one in ("1, line 1", "3, line 2", "4, line 2", "5, line 1")
+    ]
+    assert all(" — " in one for one in found)
+
+
+def test_of_cells_that_python_cannot_read_all_are_named() -> None:
+    with pytest.raises(ExportRefusedError, match=r"^Cell 1, line 1: .* · Cell 3, line 1: .*[^0-9]$"):
+        script("x = ", "%foo", "(")
+
+
+def test_a_long_list_of_refusals_ends() -> None:
+    with pytest.raises(ExportRefusedError) as refused:
+        script(*["%foo"] * 14)
+    assert str(refused.value).endswith("· and 4 more cells")
 
 
 def test_a_global_statement_has_no_effect_as_in_the_notebook() -> None:

@@ -99,6 +99,21 @@ def test_a_server_never_imports_torch(tmp_path, stores):
     assert status["hint"]
 
 
+def test_the_list_of_formats_is_there_where_everything_heavy_raises(tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in HEAVY:
+        (broken / f"{name}.py").write_text("raise OSError('libcudart.so.13: cannot open shared object file')\n")
+    path = os.pathsep.join([str(broken), os.environ.get("PYTHONPATH", "")])
+    replies, _ = served(tmp_path, PYTHONPATH=path)
+    ((status, exporters),) = replies["/api/nbconvert"]
+    assert status == 200
+    assert {"trainscript", "html", "python"} <= set(json.loads(exporters))
+    ((status, script),) = replies["/nbconvert/trainscript/train.ipynb"]
+    assert status == 200
+    assert "x = 1" in script
+
+
 def test_export_and_folders_work_where_everything_heavy_is_missing(tmp_path, stores):
     replies, heavy = served(tmp_path, HEAVY, **{KEY_VARIABLE: AZURITE_KEY})
     assert heavy == []
