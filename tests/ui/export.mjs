@@ -33,18 +33,35 @@ async function openMenu(page) {
   await page.locator('#jp-MainMenu .lm-MenuBar-itemLabel', { hasText: /^File$/ }).click();
 }
 
+async function closeMenu(page) {
+  while (await page.locator('.lm-Menu:visible').count()) {
+    await page.keyboard.press('Escape');
+  }
+}
+
 /** The script, as Save and Export Notebook As gives it. */
 async function download(page) {
-  await openMenu(page);
-  await menu(page, 'Save and Export Notebook As').hover();
-  const item = menu(page, 'Trainscript');
-  await item.waitFor({ timeout: 20000 });
-  await page.keyboard.press('Escape');
-  await page.keyboard.press('Escape');
-  await page.keyboard.press('Escape');
+  // JupyterLab asks for the formats when the first notebook is there.
+  const formats = () => window.jupyterapp.commands.listCommands().includes('notebook:export-to-format');
+  await page.waitForFunction(formats);
+  for (let tries = 0; ; tries += 1) {
+    await openMenu(page);
+    await menu(page, 'Save and Export Notebook As').hover();
+    try {
+      await menu(page, 'Trainscript').waitFor({ timeout: 4000 });
+      break;
+    } catch (error) {
+      if (tries === 5) {
+        throw error;
+      }
+      await closeMenu(page);
+    }
+  }
+  await closeMenu(page);
   // What the entry opens in a tab of its own.
   const address = `${process.env.LAB_URL}nbconvert/trainscript/train.ipynb?download=true`;
-  return (await page.request.get(address)).text();
+  const headers = { Authorization: `token ${process.env.LAB_TOKEN}` };
+  return (await page.request.get(address, { headers })).text();
 }
 
 async function openDialog(page) {

@@ -34,7 +34,7 @@ export function Choices<T extends string>(props: {
   return (
     <Line label={props.label}>
       {props.choices.map(({ value, label, hint }) => (
-        <label key={value} className="jp-gpuext-Check" title={hint}>
+        <label key={value} className="jp-gpuext-Export-check" title={hint}>
           <input
             type="radio"
             name={name}

@@ -249,7 +249,7 @@ function Storage({ form, job, model, trans }: IPartProps): React.JSX.Element {
                   }
                 />
               ) : null}
-              {one.note === '' ? null : (
+              {one.note === '' || form.place === 'here' ? null : (
                 <p className="jp-gpuext-Quiet" data-tone="warning">
                   {printable(one.note)}
                 </p>
@@ -278,7 +278,11 @@ function Remarks(props: {
   readonly trans: TranslationBundle;
   readonly onShow: (cell: number) => void;
 }): React.JSX.Element | null {
-  const { remarks, notes } = props.job;
+  const { remarks, connections } = props.job;
+  // What is said of a connection stands where it is listed.
+  const notes = props.job.notes.filter(
+    text => !connections.some(({ name }) => text.startsWith(`${name}://:`))
+  );
   const { trans, onShow } = props;
   if (remarks.length + notes.length === 0) {
     return null;
@@ -322,7 +326,7 @@ function Folder({ form, job, model, trans }: IPartProps): React.JSX.Element {
           onChange={folder => model.change({ folder })}
         />
         {job.exists ? (
-          <label className="jp-gpuext-Check">
+          <label className="jp-gpuext-Export-check">
             <input
               type="checkbox"
               checked={form.overwrite}
