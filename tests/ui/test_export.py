@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 import numpy as np
 import pytest
 
-from tests.conftest import HERE, write_connections
+from tests.conftest import AZURITE_KEY, HERE, KEY_VARIABLE, Azurite, azure_fields, write_connections
 from tests.ui.lab import drive, running_lab
 
 if TYPE_CHECKING:
@@ -41,16 +42,21 @@ def put(place: Path, *cells: str) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": KERNEL}), place)
 
 
+def npy(values: np.ndarray[Any, Any]) -> bytes:
+    """Return an array's file."""
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
 @pytest.mark.timeout(300)
-def test_a_notebook_becomes_a_job(tmp_path: Path) -> None:
-    (tmp_path / "weights" / "layers").mkdir(parents=True)
-    np.save(tmp_path / "weights" / "layers" / "w.npy", np.ones(4))
-    write_connections(
-        tmp_path / "connections.toml",
-        weights={"root": str(tmp_path / "weights")},
-        run7={"root": str(tmp_path / "run7"), "read_only": False},
-    )
-    with running_lab(tmp_path / "lab", {"JUPYTER_GPU_SIMULATED": "1xA100"}) as lab:
+def test_a_notebook_becomes_a_job(azurite: Azurite, tmp_path: Path) -> None:
+    container = azurite.new_container()
+    container.upload_blob("layers/w.npy", npy(np.ones(4)))
+    weights = azure_fields(azurite, container.container_name)
+    run7 = {**weights, "root": f"{weights['root']}/run7", "read_only": False}
+    write_connections(tmp_path / "connections.toml", weights=weights, run7=run7)
+    with running_lab(tmp_path / "lab", {"JUPYTER_GPU_SIMULATED": "1xA100", KEY_VARIABLE: AZURITE_KEY}) as lab:
         put(lab.work / "train.ipynb", *CELLS)
         put(lab.work / "bad.ipynb", "x = 1", "%nobody knows this one")
         found: dict[str, Any] = drive("export.mjs", lab, HERE / ".artifacts" / "export")
@@ -69,6 +75,8 @@ def test_a_notebook_becomes_a_job(tmp_path: Path) -> None:
     assert found["running"].startswith("Running in the background")
     assert found["done"].startswith("Done after")
     assert "step 2 loss 0.004" in log
-    assert (tmp_path / "run7" / "models" / "a-rather-long-name-of-a-run" / "w.npy").exists()
-    assert "step 2 loss 0.004" in (tmp_path / "run7" / "logs" / "train.log").read_text()
+    assert container.get_blob_client("run7/models/a-rather-long-name-of-a-run/w.npy").exists()
+    stored = container.download_blob("run7/logs/train.log").readall().decode()
+    assert "step 2 loss 0.004" in stored
+    assert AZURITE_KEY not in stored + log + str(found)
     assert all("422" in one for one in found["problems"]), "only what is refused is a problem"
