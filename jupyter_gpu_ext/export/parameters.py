@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from jupyter_gpu_ext.commands.word import quote
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.spans import replace
-from jupyter_gpu_ext.job.start import RESERVED
+from jupyter_gpu_ext.job.parameters import RESERVED
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:

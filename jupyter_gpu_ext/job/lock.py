@@ -61,8 +61,9 @@ class Locked:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, without what is not known."""
-        said = {name: getattr(self, name) for name in ("size_bytes", "etag", "md5", "objects", "digest")}
-        return {"url": self.url, **{name: value for name, value in said.items() if value not in ("", None, 0)}}
+        said = {name: getattr(self, name) for name in ("etag", "md5", "objects", "digest")}
+        size = {} if self.size_bytes is None else {"size_bytes": self.size_bytes}
+        return {"url": self.url, **size, **{name: value for name, value in said.items() if value}}
 
     @classmethod
     def from_json(cls, said: Any) -> Locked:

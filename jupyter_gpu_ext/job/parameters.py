@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A parameter may be given as an environment variable of this name and its own in capital letters.
 PREFIX = "PARAM_"
+# What a parameter cannot be called, for the script has an option of that name.
+RESERVED = frozenset(("help", "config", "connections", "log_json", "preflight_only", "skip_preflight", "local_rank"))
 _PLAIN = (int, float, str, bool, type(None))
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _KINDS: Mapping[str, type] = {

@@ -67,10 +67,6 @@ def start(script: str, given: Sequence[parameters.Parameter] = ()) -> SimpleName
     return SimpleNamespace(**values)
 
 
-# What a parameter cannot be called, for the script has an option of that name.
-RESERVED = frozenset(("help", "config", "connections", "log_json", "preflight_only", "skip_preflight", "local_rank"))
-
-
 def _parser(name: str, given: Sequence[parameters.Parameter]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, allow_abbrev=False)
     parser.add_argument("--config", type=Path, metavar="FILE", help="parameters by name, as JSON or TOML")

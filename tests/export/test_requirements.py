@@ -87,6 +87,7 @@ def test_the_index_follows_from_torch_s_version(version: str, index: str) -> Non
 
 def test_this_environment_travels_and_comes_back() -> None:
     READS.add("weights://seen.npy", Version(7, "tag"))
+    READS.add("weights://empty", Version(0, "tag"))
     READS.add(
         "https://x.blob.core.windows.net/c/k?sv=2024-01-01&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U%3D",
         Version(1, "t"),
