@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import jupyter_gpu_ext as jg
+from jupyter_gpu_ext import cli
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.export import folder as folders
 from jupyter_gpu_ext.export.gather import gather_from
@@ -131,3 +132,24 @@ def test_a_kernel_tells_of_its_environment(local_store: Store) -> None:
     assert {one["name"] for one in said_["distributions"]} == {
         one.name for one in gather_from(sys.executable).distributions
     }
+
+
+def test_the_command_line_exports_and_verifies_as_data(
+    job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del job
+    file = tmp_path / "My notebook.ipynb"
+    file.write_text(json.dumps(notebook(*CELLS)), encoding="utf-8")
+    assert cli.main("gpu", ["export", str(file), "--gpus", "2", "--image", "example.com/x:1", "--json"]) == 0
+    exported = json.loads(capsys.readouterr().out)
+    assert exported["folder"] == str(tmp_path / "jobs" / "my-notebook")
+    assert exported["image"] == "example.com/x:1"
+    assert cli.main("gpu", ["verify", exported["folder"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["holds"]
+    assert cli.main("gpu", ["export", str(file)]) == 1
+    assert "exists" in capsys.readouterr().err
+    assert cli.main("gpu", ["export", str(file), "--overwrite", "--image", "x:latest"]) == 1
+    assert "another image tomorrow" in capsys.readouterr().err
+    assert cli.main("gpu", ["export", str(tmp_path / "none.ipynb")]) == 1
+    assert cli.main("gpu", ["export", str(file), "--code", "disk"]) == 2
+    assert cli.main("gpu", ["verify", str(tmp_path)]) == 1
