@@ -89,6 +89,18 @@ def draw(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: 
         skip = max(0, skip - len(one))
 
 
+def left_after(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int, skip: int) -> dict[int, int]:
+    """Return how many samples of each part are still to come, by its number; parts that are over are left out."""
+    left = np.array([part.count for part in parts], np.int64)
+    for one in _drawn(blocks, parts, shuffle, epoch):
+        if not skip:
+            break
+        came = one.parts[:skip]
+        left -= np.bincount(came, minlength=len(left))
+        skip -= len(came)
+    return {number: int(left[number]) for number in np.flatnonzero(left).tolist()}
+
+
 def _drawn(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int) -> Iterator[Drawn]:
     if shuffle is None:
         for number, part in enumerate(parts):
