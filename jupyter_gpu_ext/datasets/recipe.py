@@ -43,6 +43,8 @@ class Recipe:
     ----------
     before, after : tuple of Step
         On samples, and on batches.
+    device : str
+        Where items are brought; '' leaves them on the host.
     """
 
     asked: Asked
@@ -54,6 +56,8 @@ class Recipe:
     batch: Batch | None = None
     after: tuple[Step, ...] = ()
     prefetch: int = 0
+    device: str = ""
+    dtype: str | None = None
 
     @property
     def filters(self) -> bool:

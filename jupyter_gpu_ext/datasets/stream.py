@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_gpu_ext.datasets.blocks import Windows
+from jupyter_gpu_ext.datasets.bring import Bringing
 from jupyter_gpu_ext.datasets.engine import Engine
 from jupyter_gpu_ext.datasets.prefetch import made_ahead
 from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
@@ -20,13 +21,14 @@ from jupyter_gpu_ext.datasets.shuffle import Shuffle, block_order, draw, left_af
 from jupyter_gpu_ext.datasets.source import Asked, open_source
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.tensors.precision import parse_dtype
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from jupyter_gpu_ext.datasets.samples import OnError
-    from jupyter_gpu_ext.datasets.shard import Uneven
+    from jupyter_gpu_ext.datasets.shard import Part, Uneven
     from jupyter_gpu_ext.datasets.source import Source
 
 _MEMORY_BYTES = 512 << 20
@@ -151,6 +153,15 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
             raise BadRequestError(f"{count} items cannot be made ahead.", hint=".prefetch(2)")
         return self._with(prefetch=count)
 
+    def to(self, device: str = "auto", dtype: Any = None) -> Self:
+        """Return the stream with the tensors of each item on a device, floating point ones as `dtype`.
+
+        Copies go by page-locked memory, on a stream of their own beside what is computed; what the iterating thread
+        computes next on the stream that was current when the iteration began waits for them by itself. It is the last
+        thing that happens to an item, after `.map` and `.prefetch`, wherever in the chain it stands.
+        """
+        return self._with(device=str(device), dtype=parse_dtype(dtype))
+
     @property
     def epoch(self) -> int:
         """The epoch whose order comes next."""
@@ -208,17 +219,10 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
 
     def _read(self, source: Source, reader: Reader, state: dict[str, Any]) -> Iterator[Any]:
         recipe, blocks, epoch, skip = self._recipe, source.blocks, state["epoch"], state["done"]
-        stretch = share(
-            blocks.samples,
-            reader,
-            uneven=recipe.uneven,
-            batch=recipe.batch_size,
-            drop_last=recipe.drop_last and not recipe.filters_samples,
-        )
-        order = block_order(blocks.count, recipe.shuffle, epoch)
-        mine = list(parts(blocks, order, stretch))
+        mine = self._parts_of(source, reader, epoch)
         left = left_after(blocks, mine, recipe.shuffle, epoch, skip)
         drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
+        bringing = Bringing(recipe.device, recipe.dtype, source.node.shown) if recipe.device else None
         begun, before = time.monotonic(), (source.node.objects.bytes_read, source.node.requests)
         waited, count = 0.0, 0
         with Engine(source, {at: mine[at] for at in left}, memory_bytes=recipe.memory_bytes) as engine:
@@ -237,12 +241,25 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
                     count += 1
                     self._state = {**state, "done": skip + done}
                     self._report = report(waited=waited, count=count)
-                    yield item
+                    yield item if bringing is None else bringing(item)
                 engine.finish()
                 self._state = {**state, "done": skip + samples.done}
                 self._report = report(waited=waited, count=count)
             finally:
+                if bringing is not None:
+                    bringing.close()
                 made.close()  # type: ignore[attr-defined]  # both are generators
+
+    def _parts_of(self, source: Source, reader: Reader, epoch: int) -> list[Part]:
+        recipe, blocks = self._recipe, source.blocks
+        stretch = share(
+            blocks.samples,
+            reader,
+            uneven=recipe.uneven,
+            batch=recipe.batch_size,
+            drop_last=recipe.drop_last and not recipe.filters_samples,
+        )
+        return list(parts(blocks, block_order(blocks.count, recipe.shuffle, epoch), stretch))
 
     def _with(self, **changes: Any) -> Self:
         made = type(self).__new__(type(self))

@@ -117,6 +117,13 @@ def test_chain(path: str) -> None:
         len(even)
 
 
+def test_to_cpu_with_a_type(path: str) -> None:
+    batch = next(iter(ZarrStream(path).batch(7).to("cpu", "bf16")))
+    assert (batch["x"].dtype, batch["y"].dtype) == (torch.bfloat16, torch.int64)
+    with pytest.raises(BadRequestError, match="no floating point type"):
+        ZarrStream(path).to("cpu", "int8")
+
+
 def test_samples_are_copies(path: str) -> None:
     for batch in ZarrStream(path).batch(7):
         batch["y"].zero_()
