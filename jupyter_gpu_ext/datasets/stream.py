@@ -19,7 +19,7 @@ from jupyter_gpu_ext.datasets.samples import Samples
 from jupyter_gpu_ext.datasets.shard import Reader, parts, share
 from jupyter_gpu_ext.datasets.shuffle import Shuffle, block_order, draw, left_after
 from jupyter_gpu_ext.datasets.source import Asked, open_source
-from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.precision import parse_dtype
 from jupyter_gpu_ext.text import printable, redact
@@ -160,6 +160,11 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         computes next on the stream that was current when the iteration began waits for them by itself. It is the last
         thing that happens to an item, after `.map` and `.prefetch`, wherever in the chain it stands.
         """
+        if _base() is object:
+            raise NotInstalledError(
+                "A stream brings items to a device by torch, which is not installed.",
+                hint="Install torch, or leave out .to: items are numpy arrays then.",
+            )
         return self._with(device=str(device), dtype=parse_dtype(dtype))
 
     @property
