@@ -40,6 +40,17 @@ def new_name(step: int) -> str:
     return f"step-{step:08d}-{secrets.token_hex(4)}.pt"
 
 
+def steady_name(name: str) -> str:
+    """Return a step's name as it is in every run: without what each attempt makes its own.
+
+    Examples
+    --------
+    >>> steady_name("step-00000003-5b8c1e97.pt")
+    'step-00000003.pt'
+    """
+    return f"{name.rpartition('-')[0]}.pt" if is_step(name) else name
+
+
 def is_step(name: str) -> bool:
     """Return whether an object's name is one of ours."""
     return _STEP.fullmatch(name) is not None

@@ -40,7 +40,8 @@ def keep_sample(entries: Sequence[Locked], uses: Iterable[Used], target: Path) -
     size = sum(one.size_bytes or 0 for one in entries)
     if size > SAMPLE_BYTES:
         return f"it is {format_bytes(size)}, and at most {format_bytes(SAMPLE_BYTES)} is kept"
-    read = {one.name for one in uses if one.reads}
+    # What is written as well is a folder of the run, which holds what the run wrote itself.
+    read = {one.name for one in uses if one.reads and not one.writes}
     if untold := read - {one.url.partition("://")[0] for one in entries}:
         return f"what is read of {min(untold)}:// is not known"
     for one in entries:

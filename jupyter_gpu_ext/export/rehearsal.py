@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT = "environment.json"
 _BEGIN = """\
-import sys as _sys
-{imports}
 from jupyter_gpu_ext.job import witness as _witness
 _witness.seed({seed})
 """
@@ -66,8 +64,7 @@ def rehearse(
         When a cell fails; with its number.
     """
     cells = [cell for cell in read(notebook) if cell.kind == "code" and not cell.left_out]
-    uses_torch = any("torch" in cell.source for cell in cells)
-    begin = _BEGIN.format(imports="import torch as _torch" if uses_torch else "", seed=plan.seed)
+    begin = _BEGIN.format(seed=plan.seed)
     end = _END.format(names=list(plan.names), folder=str(stage.out), environment=_ENVIRONMENT)
     sources = [begin, *(_with(cell, values) for cell in cells), end]
     cells_json = [nbformat.v4.new_code_cell(one) for one in sources]  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_gpu_ext.datasets import pointer
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export.connections import Used, to_toml
 from jupyter_gpu_ext.export.files import describe_files
@@ -146,7 +147,9 @@ class Stage:
         for place, root in self._roots().items():
             before = self._before[place]
             written |= {
-                f"{place}{name}": root / name for name, stamp in _stamps(root).items() if before.get(name) != stamp
+                f"{place}{_steady(name)}": root / name
+                for name, stamp in _stamps(root).items()
+                if before.get(name) != stamp and not _lists_steps(root / name)
             }
         files, more = describe_files(written)
         return Observed(
@@ -198,6 +201,16 @@ def run_script(script: Path, plan: Plan, stage: Stage, *, python: str, environ: 
             hint = "A job has storage, and the files of its own folder: the notebook's folder is not there."
         raise ExportRefusedError(f"The script fails: {words}", hint=hint)
     return stage.observed()
+
+
+def _steady(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{pointer.steady_name(last)}"
+
+
+def _lists_steps(file: Path) -> bool:
+    """Whether a file is a Checkpointer's own: it names objects as no other run does."""
+    return file.name == pointer.NAME and any(pointer.is_step(one.name) for one in file.parent.iterdir())
 
 
 def _copy_small(source: Path, target: Path) -> None:

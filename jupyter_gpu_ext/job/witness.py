@@ -11,6 +11,8 @@ import json
 import os
 import random
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -43,11 +45,11 @@ def begin(script: Path) -> None:
 
 
 def seed(number: int) -> None:
-    """Seed the generators of this process that are loaded."""
+    """Seed the generators of Python, numpy, and torch where it is installed: whatever imports it later finds it so."""
     random.seed(number)
     np.random.seed(number)
-    torch: Any = sys.modules.get("torch")
-    if torch is not None:
+    if find_spec("torch") is not None:
+        torch: Any = import_module("torch")
         torch.manual_seed(number)
 
 

@@ -31,7 +31,7 @@ CELLS = (
     code("steps = 1000  # many\nlr = 0.1\nscale = lr / 2", "parameters"),
     "import random, time\nimport numpy as np\nimport torch\nfrom helpers import start_of",
     "%load_blob sets://x.npy -o x",
-    "began = time.time()\nseconds = began * 2\nw = torch.zeros(4) + start_of()",
+    "began = time.time()\nseconds = began * 2\nw = torch.zeros(4) + start_of()\nfirst = torch.rand(2)",
     "noise = random.random() + np.random.rand()\nx = torch.as_tensor(x).float()",
     "torch.manual_seed(3)\nfor step in range(steps):\n    w = w - scale * (w - x) + 1e-3 * torch.randn(4)",
     code("print('loss', float(w.square().sum()))", "compare"),
@@ -39,6 +39,8 @@ CELLS = (
     "model = Model()\nstate = {'w': w}",
     "%save_blob state runs://7/w.safetensors",
     "with open('notes.txt', 'w') as file:\n    file.write(f'{float(w.sum())}')",
+    "import jupyter_gpu_ext as jg\nwith jg.Checkpointer('runs://ck') as kept:\n"
+    "    kept.restore(model=model)\n    kept.save(1)",
     code("never = 1 / 0", "skip"),
 )
 
@@ -93,6 +95,8 @@ def test_the_script_gives_the_notebook_s_result(proven: tuple[Made, Any]) -> Non
     assert compared >= {
         ("variable", "w"), ("variable", "x"), ("variable", "noise"), ("variable", "model"), ("variable", "scale"),
         ("output", "cell 8"), ("file", "runs://7/w.safetensors"), ("file", "./notes.txt"),
+        # Drawn before the notebook seeds anything; a step's object has another name each time.
+        ("variable", "first"), ("file", "runs://ck/step-00000001.pt"),
     }  # fmt: skip
     assert exported.proof.left_out.keys() == {"began", "seconds"}
     # The parameters were those of --with, and what is computed from them followed.
