@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.errors import GpuExtError
@@ -12,7 +13,7 @@ from jupyter_gpu_ext.export.runs import Stage, run_script
 from jupyter_gpu_ext.job import lock
 from jupyter_gpu_ext.storage.connections import load
 from jupyter_gpu_ext.storage.cp import cp
-from jupyter_gpu_ext.text import format_bytes
+from jupyter_gpu_ext.text import format_bytes, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +37,23 @@ def again(script: Path, plan: Plan, uses: Iterable[Used], *, python: str, data: 
 
 
 def keep_sample(entries: Sequence[Locked], uses: Iterable[Used], target: Path) -> str:
-    """Copy the data that was read, where it is small; return why not, where not."""
+    """Copy the data that was read, where it is small, whole or not at all; return why not, where not."""
+    if why := _why_not(entries, uses):
+        return why
+    try:
+        for one in entries:
+            name, _, key = one.url.partition("://")
+            place = target / name / key
+            place.parent.mkdir(parents=True, exist_ok=True)
+            cp(one.url, str(place), recursive=bool(one.objects), overwrite=True)
+    except GpuExtError as error:
+        # A part of it would be taken for all of it.
+        shutil.rmtree(target, ignore_errors=True)
+        return error.message
+    return ""
+
+
+def _why_not(entries: Sequence[Locked], uses: Iterable[Used]) -> str:
     size = sum(one.size_bytes or 0 for one in entries)
     if size > SAMPLE_BYTES:
         return f"it is {format_bytes(size)}, and at most {format_bytes(SAMPLE_BYTES)} is kept"
@@ -45,15 +62,9 @@ def keep_sample(entries: Sequence[Locked], uses: Iterable[Used], target: Path) -
     if untold := read - {one.url.partition("://")[0] for one in entries}:
         return f"what is read of {min(untold)}:// is not known"
     for one in entries:
-        name, _, key = one.url.partition("://")
-        if one.size_bytes is None or {"", ".", ".."} & set(PurePosixPath(key).parts) or key.startswith("/"):
-            return f"{key[:60]} cannot be a file"
-        place = target / name / key
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            cp(one.url, str(place), recursive=bool(one.objects), overwrite=True)
-        except GpuExtError as error:
-            return error.message
+        key = one.url.partition("://")[2]
+        if one.size_bytes is None or {"", ".", ".."} & set(key.rstrip("/").split("/")):
+            return f"{printable(key[:60])} cannot be a file"
     return ""
 
 

@@ -12,6 +12,7 @@ from jupyter_gpu_ext.gpu.health.checkup import doctor
 from jupyter_gpu_ext.gpu.health.finding import Finding
 from jupyter_gpu_ext.job import connections as chosen
 from jupyter_gpu_ext.job import lock
+from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.job.start import data_findings
 from jupyter_gpu_ext.storage import trial
 from jupyter_gpu_ext.storage.backends import backend
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.gpu.health.checkup import Report
     from jupyter_gpu_ext.storage.connections import Registry
     from jupyter_gpu_ext.storage.trial import Trial
-
-SCRIPT = "train.py"
 
 
 def check_job(folder: str | os.PathLike[str]) -> Report:

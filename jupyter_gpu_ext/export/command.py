@@ -19,6 +19,7 @@ from jupyter_gpu_ext.export.job import make_job
 from jupyter_gpu_ext.export.target import Code, Options, label
 from jupyter_gpu_ext.export.translate import Unknown
 from jupyter_gpu_ext.gpu import peaks
+from jupyter_gpu_ext.tensors.beside import translated
 from jupyter_gpu_ext.text import format_count, printable, redact
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def export(
         beside=lambda module: read_module(path.parent, module),
     )
     if not folder:
-        target.parent.mkdir(exist_ok=True)
+        with translated(target.parent):
+            target.parent.mkdir(exist_ok=True)
     kept = folders.write(job.files, target, overwrite=overwrite)
     made = proving.prove(target, rehearsed, python=python) if rehearsed is not None else None
     return Exported(job=job, folder=target, kept=kept, proof=made)

@@ -6,20 +6,21 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext._version import __version__
 from jupyter_gpu_ext.errors import BadRequestError, ExistsError
 from jupyter_gpu_ext.storage.connections import FILE_NAME
 from jupyter_gpu_ext.storage.local_upload import temporary
-from jupyter_gpu_ext.tensors.beside import made_beside
+from jupyter_gpu_ext.tensors.beside import made_beside, translated
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-RECORD = "export.json"
+RECORD, PROOF = "export.json", "proof"
 _EARLIER = ".before"
 
 
@@ -31,8 +32,8 @@ def write(files: Mapping[str, str], folder: Path, *, overwrite: bool = False) ->
     files : mapping of str to str
         The text of each by its name.
     overwrite : bool
-        An earlier export is replaced. What was changed by hand since then is kept under its name with '.before', and
-        connections that were filled in stay.
+        An earlier export is replaced, and its proof goes unless every file stays the same. What was changed by hand
+        since then is kept under its name with '.before', and connections that were filled in stay.
 
     Returns
     -------
@@ -52,7 +53,12 @@ def write(files: Mapping[str, str], folder: Path, *, overwrite: bool = False) ->
             for name, text in texts.items():
                 (whole / name).write_text(text, encoding="utf-8")
         return ()
-    return _replace(texts, folder, earlier)
+    with translated(folder):
+        kept = _replace(texts, folder, earlier)
+        if read_record(folder) != earlier:
+            # What was proven is another script.
+            shutil.rmtree(folder / PROOF, ignore_errors=True)
+    return kept
 
 
 def check_free(folder: Path, *, overwrite: bool) -> dict[str, str] | None:

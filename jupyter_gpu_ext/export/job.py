@@ -28,6 +28,7 @@ from jupyter_gpu_ext.export.script import make_script
 from jupyter_gpu_ext.export.target import Options, aim
 from jupyter_gpu_ext.gpu.health.compat import tables
 from jupyter_gpu_ext.job import lock
+from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.job.parameters import Parameter
 from jupyter_gpu_ext.storage.connections import FILE_NAME, load
 from jupyter_gpu_ext.text import printable, redact
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.export.requirements import Requirements
     from jupyter_gpu_ext.export.target import Target
     from jupyter_gpu_ext.export.translate import Unknown
-
-SCRIPT = "train.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ _KEPT_SECONDS = 7 * 24 * 3600
 _GRACE_SECONDS = 120
 _RETRIES = 3
 _HOME = "/tmp"  # noqa: S108 -- the container's, an empty folder of the pod
+# The pod's own as well.
+_SHARED = "/dev/shm"  # noqa: S108 -- a volume of memory
 _JOB, _WORK, _PACKAGES = "/job", "/work", "/packages"
 # As GPU feature discovery names them: https://github.com/NVIDIA/k8s-device-plugin/tree/main/docs/gpu-feature-discovery
 _GPU_MEMORY, _DRIVER = "nvidia.com/gpu.memory", "nvidia.com/cuda.driver.major"
@@ -129,7 +131,7 @@ def _installing(target: Target) -> dict[str, Any]:
         "env": [{"name": "HOME", "value": _HOME}],
         "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
         "securityContext": _locked_down(),
-        "volumeMounts": [one for one in _mounts(target) if one["mountPath"] != "/dev/shm"],  # noqa: S108
+        "volumeMounts": [one for one in _mounts(target) if one["mountPath"] != _SHARED],
     }
 
 
@@ -170,7 +172,7 @@ def _mounts(target: Target) -> list[dict[str, Any]]:
         *carried,
         {"name": "work", "mountPath": _WORK},
         {"name": "tmp", "mountPath": _HOME},
-        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        {"name": "shm", "mountPath": _SHARED},
         *packages,
     ]
 

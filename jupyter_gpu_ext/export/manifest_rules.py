@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import ExportRefusedError
-from jupyter_gpu_ext.export.target import check_image
+from jupyter_gpu_ext.export.target import LABEL, check_image
 from jupyter_gpu_ext.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SECRET_NAME = re.compile(r"(KEY|SECRET|TOKEN|PASSWORD|PASSWD|SAS|CREDENTIAL)S?$", re.IGNORECASE)
 # https://kubernetes.io/docs/concepts/configuration/configmap/
 _MOST_BYTES = 1 << 20
@@ -40,7 +39,7 @@ def check(documents: list[Any]) -> None:
 
 def _name(document: Mapping[str, Any]) -> Iterator[str]:
     name = document.get("metadata", {}).get("name")
-    if not isinstance(name, str) or not _LABEL.fullmatch(name):
+    if not isinstance(name, str) or not LABEL.fullmatch(name):
         yield f"{name!r} cannot name a {document.get('kind')}."
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FOLDER, REPORT, MARKDOWN, ARRAYS, DATA = "proof", "report.json", "report.md", "values.npz", "data"
+REPORT, MARKDOWN, ARRAYS, DATA = "report.json", "report.md", "values.npz", "data"
 _FORMAT = 1
 _SHOWN = 3
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext._version import __version__
 from jupyter_gpu_ext.errors import ExportRefusedError
 from jupyter_gpu_ext.export import clock, connections, locked, proof, used
+from jupyter_gpu_ext.export import folder as folders
 from jupyter_gpu_ext.export.again import again, keep_sample, lock_of
-from jupyter_gpu_ext.export.job import SCRIPT, arguments, settle
+from jupyter_gpu_ext.export.job import arguments, settle
 from jupyter_gpu_ext.export.notebook import read
 from jupyter_gpu_ext.export.proof import Proof, compare
 from jupyter_gpu_ext.export.rehearsal import rehearse
 from jupyter_gpu_ext.export.runs import Plan, Stage
 from jupyter_gpu_ext.export.script import make_script
+from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.storage.connections import load
 
 if TYPE_CHECKING:
@@ -136,8 +139,10 @@ def prove(folder: Path, rehearsed: Rehearsed, *, python: str) -> Proof:
     """
     script = folder / SCRIPT
     text = script.read_text(encoding="utf-8")
-    place = folder / proof.FOLDER
-    place.mkdir(exist_ok=True)
+    place = folder / folders.PROOF
+    # Of an earlier proof nothing is to be left, its sample neither.
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
     registry = load()
     uses = connections.used(used.named(text), registry)
     why = keep_sample(lock_of(folder), uses, place / proof.DATA)

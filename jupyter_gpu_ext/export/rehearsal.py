@@ -67,6 +67,7 @@ def rehearse(
     begin = _BEGIN.format(seed=plan.seed)
     end = _END.format(names=list(plan.names), folder=str(stage.out), environment=_ENVIRONMENT)
     sources = [begin, *(_with(cell, values) for cell in cells), end]
+    # nbformat's makers bear no types.
     cells_json = [nbformat.v4.new_code_cell(one) for one in sources]  # type: ignore[no-untyped-call]
     made = nbformat.v4.new_notebook(cells=cells_json)  # type: ignore[no-untyped-call]
     where: dict[str, Any] = {"resources": {"metadata": {"path": str(stage.work)}}}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Code = Literal["configmap", "image"]
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # https://pkg.go.dev/github.com/distribution/reference: a name with its registry, then a tag or a digest.
 _IMAGE = re.compile(r"[a-z0-9][\w.:/-]*?[\w](:(?P<tag>\w[\w.-]{0,127}))?(@sha256:(?P<digest>[0-9a-f]{64}))?")
 _SIZE = re.compile(r"[1-9]\d{0,5}(Mi|Gi|Ti)")
@@ -199,7 +199,7 @@ def _check(options: Options, name: str) -> None:
     names = {"the job": name, **{f"the secret of {one}": text for one, text in options.secrets.items()}}
     names |= {"the service account": options.service_account} if options.service_account else {}
     for what, text in names.items():
-        if not _LABEL.fullmatch(text):
+        if not LABEL.fullmatch(text):
             raise ExportRefusedError(
                 f"{printable(text[:100])!r} cannot name {printable(what)}.",
                 hint="Lower-case letters, digits and '-', 63 at most; not at its ends.",

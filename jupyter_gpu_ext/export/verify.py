@@ -16,7 +16,7 @@ from jupyter_gpu_ext.export import connections, proof, used
 from jupyter_gpu_ext.export import folder as folders
 from jupyter_gpu_ext.export.again import again, lock_of
 from jupyter_gpu_ext.job import connections as chosen
-from jupyter_gpu_ext.job.lock import differences
+from jupyter_gpu_ext.job.lock import SCRIPT, differences
 from jupyter_gpu_ext.storage.connections import FILE_NAME, load
 from jupyter_gpu_ext.text import format_count, printable, redact
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.export.connections import Used
 
-SCRIPT = "train.py"
 # What a person fills in, and what says nothing of the result.
 _FREE = frozenset((FILE_NAME, "README.md"))
 
@@ -77,7 +76,7 @@ def verify(folder: str) -> Verified:
     uses = _uses(script)
     with chosen.chosen(script):
         lines += _data(path)
-        lines += _result(path, uses) if (path / proof.FOLDER).is_dir() else [_unproven()]
+        lines += _result(path, uses) if (path / folders.PROOF).is_dir() else [_unproven()]
     return Verified(lines=tuple(lines))
 
 
@@ -117,7 +116,7 @@ def _unproven() -> Line:
 
 
 def _result(path: Path, uses: tuple[Used, ...]) -> Iterator[Line]:
-    made, expected = proof.read(path / proof.FOLDER)
+    made, expected = proof.read(path / folders.PROOF)
     script = path / SCRIPT
     if hashlib.sha256(script.read_bytes()).hexdigest() != made.script_sha256:
         yield Line(level="error", text=f"{SCRIPT} is not the one that was proven.")
@@ -126,7 +125,7 @@ def _result(path: Path, uses: tuple[Used, ...]) -> Iterator[Line]:
         yield Line(level="note", text=f"Nothing was computed: its data is not kept ({made.sample}), and not here.")
         return
     try:
-        found = again(script, made.plan, uses, python=sys.executable, data=path / proof.FOLDER / proof.DATA)
+        found = again(script, made.plan, uses, python=sys.executable, data=path / folders.PROOF / proof.DATA)
     except GpuExtError as error:
         yield Line(level="error", text=error.message)
         return

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.storage.places import Place
 
 NAME = "data.lock"
+# The script that it lies beside.
+SCRIPT = "train.py"
 _FORMAT = 1
 _AT_ONCE = 8
 # Of a Zarr store with more chunks those count that are listed first, the metadata of its root among them.

@@ -19,13 +19,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.errors import BadRequestError, NotFoundError
 from jupyter_gpu_ext.job import connections, running
+from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.storage.logs import LogSink
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-SCRIPT = "train.py"
 _MOST_GPUS = 64
 # A line without an end, such as of binary data, is passed on in pieces.
 _LONGEST = 1 << 16

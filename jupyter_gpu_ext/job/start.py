@@ -110,7 +110,7 @@ def data_findings(file: Path) -> Iterator[Finding]:
     registry = load()
     known = {*registry.connections, *registry.problems}
     looked = ", ".join(map(str, registry.files)) or "no connections file was found"
-    cure = f"Fill in {FILE_NAME} beside {file.with_name('train.py').name}, and check: jupyter-gpu doctor --job ."
+    cure = f"Fill in {FILE_NAME} beside {lock.SCRIPT}, and check: jupyter-gpu doctor --job ."
     for name, root in found.connections.items():
         if name not in known:
             was = f" (it was {printable(redact(root))})" if root else ""

@@ -19,8 +19,8 @@ from tornado.web import authenticated
 from jupyter_gpu_ext.errors import BadRequestError, BusyError, NotFoundError
 from jupyter_gpu_ext.export.folder import read_record
 from jupyter_gpu_ext.job import running
+from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.job.parameters import PREFIX
-from jupyter_gpu_ext.job.run import SCRIPT
 from jupyter_gpu_ext.server.base import Handler
 from jupyter_gpu_ext.server.body import read_body
 from jupyter_gpu_ext.text import printable, redact

@@ -57,7 +57,7 @@ def made_beside(target: Path, *, overwrite: bool) -> Iterator[Path]:
     NotFoundError, DeniedError, BadRequestError
         When nothing can be written there; what the block itself raises passes, and nothing is left of it.
     """
-    with _translated(target):
+    with translated(target):
         _check_free(target, overwrite=overwrite)
         with temporary(target) as hidden:
             whole = hidden.with_name("whole")
@@ -103,7 +103,8 @@ def _name(whole: Path, target: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def _translated(target: Path) -> Iterator[None]:
+def translated(target: Path) -> Iterator[None]:
+    """Turn what the file system says of `target`, or of what is beside it, into one of our errors."""
     shown = printable(str(target))
     try:
         yield

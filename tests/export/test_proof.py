@@ -19,6 +19,7 @@ from jupyter_gpu_ext.export import again, clock, proof
 from jupyter_gpu_ext.export.command import export
 from jupyter_gpu_ext.export.verify import verify
 from jupyter_gpu_ext.job.described import Comparer, Describer
+from jupyter_gpu_ext.job.lock import Locked
 from tests.conftest import write_connections
 from tests.export.notebooks import code, notebook, script
 
@@ -116,9 +117,10 @@ def test_what_the_kernel_read_is_locked(proven: tuple[Made, Any]) -> None:
     made, exported = proven
     lock = json.loads((made.folder / "data.lock").read_text())
     assert [one["url"] for one in lock["objects"]] == ["sets://x.npy"]
-    torch = next(one for one in exported.job.files["requirements.txt"].splitlines() if one.startswith("torch=="))
-    assert torch
-    assert "import numpy" not in torch
+    pins = exported.job.files["requirements.txt"].splitlines()
+    assert any(one.startswith("torch==") for one in pins)
+    # The kernel had them, and the script needs none of them.
+    assert not any(one.startswith(("ipykernel==", "ipython==", "nbclient==")) for one in pins)
 
 
 def test_it_is_verified_as_it_is(job: Path) -> None:
@@ -248,6 +250,26 @@ def test_a_folder_that_is_there_stays(job: Path, proven: tuple[Made, Any]) -> No
     (job / "export.json").unlink()
     with pytest.raises(ExistsError):
         export(str(made.notebook), folder=str(job), overwrite=True)
+
+
+def test_the_proof_of_an_earlier_script_goes(job: Path, tmp_path: Path) -> None:
+    other = tmp_path / "Train.ipynb"
+    other.write_text(json.dumps(notebook("x = 1")))
+    export(str(other), folder=str(job), overwrite=True)
+    assert not (job / "proof").exists()
+    result = verify(str(job))
+    assert result.holds
+    assert any("without --prove" in one for one in levels(result, "note"))
+
+
+def test_a_sample_is_whole_or_not_there(proven: tuple[Made, Any], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("JUPYTER_GPU_CONNECTIONS", str(proven[0].connections))
+    entries = [*again.lock_of(proven[0].folder), Locked(url="sets://gone.npy", size_bytes=1, etag="x")]
+    assert "does not exist" in again.keep_sample(entries, (), tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    for key in ("../x", "a/../x", "/x"):
+        away = [Locked(url=f"sets://{key}", size_bytes=1, etag="x")]
+        assert "cannot be a file" in again.keep_sample(away, (), tmp_path / "data")
 
 
 @pytest.mark.parametrize("flag", ["--set", "--secret"])

@@ -34,7 +34,9 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(start_room.atexit, "register", lambda _: None)
     for name in ("RANK", "LOCAL_RANK"):
-        monkeypatch.delenv(name, raising=False)
+        # Set first, so that what a test's script sets is taken away again.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
