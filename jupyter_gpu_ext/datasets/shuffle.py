@@ -1,0 +1,143 @@
+"""The order of an epoch, by its seed and its number alone: blocks are permuted, samples drawn across several of them.
+
+Each sample of a block comes somewhere in the `buffer` samples after the block's turn. So blocks are asked for one after
+another, no more of them than the buffer spans are held, and none is asked for twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_gpu_ext.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from jupyter_gpu_ext.datasets.blocks import Blocks
+    from jupyter_gpu_ext.datasets.shard import Part
+
+# Samples whose places are worked out at a time, at least: a part of the buffer, which each such turn looks through.
+_TURNS_A_BUFFER = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shuffle:
+    """How an epoch is shuffled.
+
+    Attributes
+    ----------
+    seed : int
+    buffer : int
+        Across how many samples is drawn; no less than a block.
+    """
+
+    seed: int = 0
+    buffer: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.buffer < 1:
+            raise BadRequestError(
+                f"A shuffle with seed {self.seed} across {self.buffer} samples cannot be.",
+                hint="The seed is 0 or more, the buffer 1 or more: .shuffle(seed=0, buffer=1024).",
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Samples in the order in which they come.
+
+    Attributes
+    ----------
+    parts : numpy.ndarray
+        The number of each one's part, in the order in which parts are read.
+    samples : numpy.ndarray
+        Its number along the axis.
+    """
+
+    parts: NDArray[np.int64]
+    samples: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+def block_order(count: int, shuffle: Shuffle | None, epoch: int) -> list[int]:
+    """Return the order of the blocks, the same for every reader."""
+    if shuffle is None:
+        return list(range(count))
+    # Of a generator, the plain numbers are what changes least from one numpy to another.
+    drawn = np.random.default_rng((shuffle.seed, epoch)).random(count)
+    return [int(one) for one in np.argsort(drawn, kind="stable")]
+
+
+def draw(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int, skip: int = 0) -> Iterator[Drawn]:
+    """Yield the samples of one reader's parts in their order, some at a time, each once.
+
+    Parameters
+    ----------
+    skip : int
+        How many came already; the rest comes as if they had come just now.
+    """
+    for one in _drawn(blocks, parts, shuffle, epoch):
+        if skip < len(one):
+            yield Drawn(one.parts[skip:], one.samples[skip:])
+        skip = max(0, skip - len(one))
+
+
+def left_after(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int, skip: int) -> dict[int, int]:
+    """Return how many samples of each part are still to come, by its number; parts that are over are left out."""
+    left = np.array([part.count for part in parts], np.int64)
+    for one in _drawn(blocks, parts, shuffle, epoch):
+        if not skip:
+            break
+        came = one.parts[:skip]
+        left -= np.bincount(came, minlength=len(left))
+        skip -= len(came)
+    return {number: int(left[number]) for number in np.flatnonzero(left).tolist()}
+
+
+def _drawn(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int) -> Iterator[Drawn]:
+    if shuffle is None:
+        for number, part in enumerate(parts):
+            yield Drawn(np.full(part.count, number), np.arange(part.first, part.stop))
+        return
+    turn = max(1, shuffle.buffer // _TURNS_A_BUFFER)
+    waiting: list[tuple[NDArray[np.float64], Drawn]] = []
+    at = looked = 0
+    for number, part in enumerate(parts):
+        if at - looked >= turn:
+            # What comes before the turn of this part is settled.
+            settled, waiting = _split(waiting, at)
+            looked = at
+            yield settled
+        keys = at + _draws(blocks, part, shuffle, epoch) * max(part.count, shuffle.buffer)
+        waiting.append((keys, Drawn(np.full(part.count, number), np.arange(part.first, part.stop))))
+        at += part.count
+    if waiting:
+        yield _split(waiting, np.inf)[0]
+
+
+def _draws(blocks: Blocks, part: Part, shuffle: Shuffle, epoch: int) -> NDArray[np.float64]:
+    """Return a number from 0 to 1 for each sample of a part: the same, whoever has it."""
+    first, stop = (int(one) for one in blocks.firsts[part.block : part.block + 2])
+    found = np.random.default_rng((shuffle.seed, epoch, part.block)).random(stop - first)
+    return found[part.first - first : part.stop - first]
+
+
+def _split(
+    waiting: Sequence[tuple[NDArray[np.float64], Drawn]], before: float
+) -> tuple[Drawn, list[tuple[NDArray[np.float64], Drawn]]]:
+    """Return those that come before a place, in order, and the others."""
+    keys = np.concatenate([one for one, _ in waiting])
+    numbers = np.concatenate([one.parts for _, one in waiting])
+    samples = np.concatenate([one.samples for _, one in waiting])
+    now = np.flatnonzero(keys < before)
+    now = now[np.argsort(keys[now], kind="stable")]
+    later = keys >= before
+    rest = (keys[later], Drawn(numbers[later], samples[later]))
+    return Drawn(numbers[now], samples[now]), [rest]

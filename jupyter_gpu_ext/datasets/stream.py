@@ -1,0 +1,384 @@
+"""`ZarrStream`: samples for a training straight from a Zarr store, in an order of their own, read ahead."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from jupyter_gpu_ext.datasets.blocks import Windows
+from jupyter_gpu_ext.datasets.bring import Bringing
+from jupyter_gpu_ext.datasets.engine import Engine
+from jupyter_gpu_ext.datasets.prefetch import made_ahead
+from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
+from jupyter_gpu_ext.datasets.report import Report, report_of
+from jupyter_gpu_ext.datasets.samples import Samples
+from jupyter_gpu_ext.datasets.shard import Reader, parts, share
+from jupyter_gpu_ext.datasets.shuffle import Shuffle, block_order, draw, left_after
+from jupyter_gpu_ext.datasets.source import Asked, open_source
+from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError
+from jupyter_gpu_ext.storage.loop import LOOP
+from jupyter_gpu_ext.tensors.precision import parse_dtype
+from jupyter_gpu_ext.text import printable, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from jupyter_gpu_ext.datasets.samples import OnError
+    from jupyter_gpu_ext.datasets.shard import Part, Uneven
+    from jupyter_gpu_ext.datasets.source import Source
+
+_MEMORY_BYTES = 512 << 20
+# A block is a small part of that, so that several are held and others come meanwhile.
+_BLOCKS = 16
+_FORMAT = 1
+
+
+def _base() -> Any:
+    """Return torch's class where torch is there: a `DataLoader` asks for it."""
+    try:
+        from torch.utils.data import IterableDataset
+    except ImportError:
+        return object
+    return IterableDataset
+
+
+class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
+    """Samples of one or several arrays of a Zarr store, aligned along one axis.
+
+    Each method of the chain returns a new stream. Items are dicts of tensors by array (one tensor where the URL means
+    one array), ndarrays where torch is not installed; each is a copy of its own.
+
+    Parameters
+    ----------
+    url : str
+        'connection://key' of a group or an array, Zarr 2 or 3.
+    arrays : sequence of str
+        Names or globs of those that belong together; all of them by default.
+    sample_axis : str or int
+        The dimension's name, or its place among the axes of each array.
+    window : int or (int, int), optional
+        A sample is so many entries that follow one another; the second number is how far the next one is, 1 by default.
+    select : str
+        As for `load`: '0:1000, :, ::2' or 'time=2020, latitude=60:30', the sample axis included.
+    raw : bool
+        Stored values, without CF decoding.
+    uneven : {'drop', 'pad'}
+        Where the ranks do not divide the samples: the last ones of the epoch's order are dropped, or its first ones
+        come twice. All ranks make as many steps.
+    on_error : {'raise', 'skip'}
+        Whether a chunk that is damaged or refused ends the epoch, or its block's samples are left out and counted.
+    memory_bytes : int
+        What is read ahead and held may take; a shuffle that spans more takes more.
+
+    Raises
+    ------
+    BadRequestError
+        When the arrays have no such axis, or not equally many entries along it (when it is first used).
+
+    Examples
+    --------
+    >>> stream = ZarrStream("era5://train.zarr", arrays=["x", "y"])  # doctest: +SKIP
+    >>> for batch in stream.shuffle(seed=0).batch(32).prefetch(2):  # doctest: +SKIP
+    ...     train(batch["x"], batch["y"])
+    """
+
+    _recipe: Recipe
+    _epoch: int
+    _state: dict[str, Any] | None
+    _resumes: bool
+    _ranks: tuple[int, int] | None
+    _source: Source | None
+    _pid: int
+    _report: Report
+
+    def __init__(
+        self,
+        url: str,
+        arrays: Sequence[str] = (),
+        *,
+        sample_axis: str | int = 0,
+        window: int | tuple[int, int] | None = None,
+        select: str = "",
+        raw: bool = False,
+        uneven: Uneven = "drop",
+        on_error: OnError = "raise",
+        memory_bytes: int = _MEMORY_BYTES,
+    ) -> None:
+        if isinstance(arrays, str):
+            raise BadRequestError("arrays is a list of names.", hint=f"arrays=[{arrays!r}]")
+        if uneven not in {"drop", "pad"} or on_error not in {"raise", "skip"} or memory_bytes < 1:
+            raise BadRequestError(
+                "uneven is 'drop' or 'pad', on_error 'raise' or 'skip', memory_bytes 1 or more.",
+                hint="Leave them out for the defaults.",
+            )
+        asked = Asked(
+            url=str(url),
+            arrays=tuple(arrays),
+            sample_axis=sample_axis,
+            windows=_windows(window),
+            select=select,
+            raw=raw,
+            most_block_bytes=max(1, memory_bytes // _BLOCKS),
+        )
+        recipe = Recipe(asked=asked, memory_bytes=memory_bytes, uneven=uneven, on_error=on_error)
+        self.__setstate__({"recipe": recipe, "epoch": 0, "state": None, "resumes": False, "ranks": None})
+
+    def shuffle(self, seed: int = 0, buffer: int = 1024) -> Self:
+        """Return the stream in another order each epoch: blocks are permuted, samples drawn across `buffer` of them."""
+        self._check_no_batch("shuffle")
+        return self._with(shuffle=Shuffle(seed=seed, buffer=buffer))
+
+    def filter(self, function: Callable[[Any], Any]) -> Self:
+        """Return the stream of those items that the function likes; it has no length then."""
+        return self._then(Step(kind="filter", function=function))
+
+    def map(self, function: Callable[[Any], Any]) -> Self:
+        """Return the stream of what the function makes of each item: of batches after `.batch`, else of samples."""
+        return self._then(Step(kind="map", function=function))
+
+    def batch(self, size: int, *, drop_last: bool = False, collate: Callable[[list[Any]], Any] | None = None) -> Self:
+        """Return the stream of batches of `size` samples, stacked or as `collate` makes them of a list."""
+        self._check_no_batch("batch")
+        if size < 1:
+            raise BadRequestError(f"A batch of {size} samples cannot be.", hint=".batch(32)")
+        return self._with(batch=Batch(size=size, drop_last=drop_last, collate=collate))
+
+    def prefetch(self, count: int) -> Self:
+        """Return the stream with `count` items made ahead in a thread, functions of the chain included."""
+        if count < 0:
+            raise BadRequestError(f"{count} items cannot be made ahead.", hint=".prefetch(2)")
+        return self._with(prefetch=count)
+
+    def to(self, device: str = "auto", dtype: Any = None) -> Self:
+        """Return the stream with the tensors of each item on a device, floating point ones as `dtype`.
+
+        Copies go by page-locked memory, on a stream of their own beside what is computed; what the iterating thread
+        computes next on the stream that was current when the iteration began waits for them by itself. It is the last
+        thing that happens to an item, after `.map` and `.prefetch`, wherever in the chain it stands.
+        """
+        if _base() is object:
+            raise NotInstalledError(
+                "A stream brings items to a device by torch, which is not installed.",
+                hint="Install torch, or leave out .to: items are numpy arrays then.",
+            )
+        return self._with(device=str(device), dtype=parse_dtype(dtype))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order comes next."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next epoch; where another one was resumed, that is over."""
+        if epoch < 0:
+            raise BadRequestError(f"There is no epoch {epoch}.", hint="Epochs count from 0.")
+        if epoch != self._epoch:
+            self._epoch, self._state = epoch, None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is, as plain data: `load_state_dict` and an iteration give exactly the rest.
+
+        In the workers of a `DataLoader` each has a state of its own; the stream in the main process knows of none.
+        """
+        if self._state is not None:
+            return dict(self._state)
+        return self._state_at(self._opened(), self._reader())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state` says, with the next iteration.
+
+        Raises
+        ------
+        BadRequestError
+            When the state is of another stream: other samples, another shuffle, batch or number of ranks (when the
+            iteration begins).
+        """
+        if state.get("format") != _FORMAT or not {"epoch", "done", "digest", "reader"} <= state.keys():
+            raise BadRequestError("This is no state of a ZarrStream.", hint="Give what state_dict() returned.")
+        self._state, self._epoch, self._resumes = dict(state), int(state["epoch"]), True
+
+    def report(self) -> Report:
+        """Return what the last iteration of this process took."""
+        return self._report
+
+    def __len__(self) -> int:
+        """Return how many items this rank has of an epoch, whatever the number of workers."""
+        if self._recipe.filters:
+            raise TypeError("A stream with .filter has no length: the function decides.")
+        return self._recipe.count(self._opened().blocks.samples, self._rank_and_world()[1])
+
+    def __iter__(self) -> Iterator[Any]:
+        self._check_not_forked()
+        source, reader = self._opened(), self._reader()
+        begun = self._begun_at(self._state_at(source, reader))
+        try:
+            yield from self._read(source, reader, begun)
+        except BaseException:
+            # Whatever it was: the next one looks at the store anew.
+            self._source = None
+            raise
+
+    def _read(self, source: Source, reader: Reader, state: dict[str, Any]) -> Iterator[Any]:
+        recipe, blocks, epoch, skip = self._recipe, source.blocks, state["epoch"], state["done"]
+        mine = self._parts_of(source, reader, epoch)
+        left = left_after(blocks, mine, recipe.shuffle, epoch, skip)
+        drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
+        bringing = Bringing(recipe.device, recipe.dtype, source.node.shown) if recipe.device else None
+        begun, before = time.monotonic(), (source.node.objects.bytes_read, source.node.requests)
+        waited, count = 0.0, 0
+        with Engine(source, {at: mine[at] for at in left}, memory_bytes=recipe.memory_bytes) as engine:
+            samples = Samples(source, engine, drawn, left, recipe.on_error)
+            report = functools.partial(report_of, source, engine, samples, before=before, begun=begun)
+            made = items(recipe, samples, lambda arrays: _value(source, arrays))
+            if recipe.prefetch:
+                made = made_ahead(made, recipe.prefetch, engine.close)
+            try:
+                while True:
+                    asked = time.monotonic()
+                    item, done = next(made, (None, -1))
+                    waited += time.monotonic() - asked
+                    if done < 0:
+                        break
+                    count += 1
+                    self._state = {**state, "done": skip + done}
+                    self._report = report(waited=waited, count=count)
+                    yield item if bringing is None else bringing(item)
+                engine.finish()
+                self._state = {**state, "done": skip + samples.done}
+                self._report = report(waited=waited, count=count)
+            finally:
+                if bringing is not None:
+                    bringing.close()
+                made.close()  # type: ignore[attr-defined]  # both are generators
+
+    def _parts_of(self, source: Source, reader: Reader, epoch: int) -> list[Part]:
+        recipe, blocks = self._recipe, source.blocks
+        stretch = share(
+            blocks.samples,
+            reader,
+            uneven=recipe.uneven,
+            batch=recipe.batch_size,
+            drop_last=recipe.drop_last and not recipe.filters_samples,
+        )
+        return list(parts(blocks, block_order(blocks.count, recipe.shuffle, epoch), stretch))
+
+    def _with(self, **changes: Any) -> Self:
+        made = type(self).__new__(type(self))
+        recipe = dataclasses.replace(self._recipe, **changes)
+        made.__setstate__({"recipe": recipe, "epoch": self._epoch, "state": None, "resumes": False, "ranks": None})
+        return made
+
+    def _then(self, step: Step) -> Self:
+        where = "before" if self._recipe.batch is None else "after"
+        return self._with(**{where: (*getattr(self._recipe, where), step)})
+
+    def _check_no_batch(self, what: str) -> None:
+        if self._recipe.batch is not None:
+            raise BadRequestError(f".{what} comes before .batch, once.", hint=".shuffle(seed=0).map(f).batch(32)")
+
+    def _check_not_forked(self) -> None:
+        if os.getpid() != self._pid:
+            raise BadRequestError(
+                "A ZarrStream cannot be read in a forked process: its connections stayed in the first one.",
+                hint="DataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context='spawn')",
+            )
+
+    def _opened(self) -> Source:
+        if self._source is None:
+            self._source = LOOP.run(open_source(self._recipe.asked))
+        return self._source
+
+    def _rank_and_world(self) -> tuple[int, int]:
+        if self._ranks is not None:
+            return self._ranks
+        distributed = sys.modules.get("torch.distributed")
+        if distributed is not None and distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank(), distributed.get_world_size()
+        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+    def _reader(self) -> Reader:
+        rank, world = self._rank_and_world()
+        data = sys.modules.get("torch.utils.data")
+        info = None if data is None else data.get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        return Reader(rank=rank, world=world, worker=worker, workers=workers)
+
+    def _state_at(self, source: Source, reader: Reader) -> dict[str, Any]:
+        """Return the state of an epoch that has not begun."""
+        return {
+            "format": _FORMAT,
+            "epoch": self._epoch,
+            "done": 0,
+            "reader": dataclasses.asdict(reader),
+            "digest": self._recipe.digest(source.blocks),
+        }
+
+    def _begun_at(self, there: dict[str, Any]) -> dict[str, Any]:
+        """Return the state that was loaded since the last iteration, else the one of an epoch that has not begun."""
+        state, resumes = self._state, self._resumes
+        self._resumes = False
+        if state is None or not resumes:
+            self._state = None
+            return there
+        if there["reader"] != state["reader"]:
+            raise BadRequestError(
+                f"The state is of {_shown(state['reader'])}, this is {_shown(there['reader'])}.",
+                hint="Go on with as many ranks and workers as before; each worker loads its own state.",
+            )
+        if there["digest"] != state["digest"]:
+            raise BadRequestError(
+                f"The state is of another order of samples than {printable(redact(self._recipe.asked.url))} has now.",
+                hint="Arrays, window, select, shuffle, batch and memory_bytes are to be what they were.",
+            )
+        return state
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The connection's name goes along, never an open one; a worker is of the rank that starts it.
+        return {
+            "recipe": self._recipe,
+            "epoch": self._epoch,
+            "state": self._state,
+            "resumes": self._resumes,
+            "ranks": self._rank_and_world(),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._recipe = state["recipe"]
+        self._epoch = state["epoch"]
+        self._state = state["state"]
+        self._resumes = state["resumes"]
+        self._ranks = state["ranks"]
+        self._source = None
+        # A forked process has the object, and none of its threads.
+        self._pid = os.getpid()
+        self._report = Report()
+
+
+def _windows(window: int | tuple[int, int] | None) -> Windows:
+    if window is None:
+        return Windows()
+    size, stride = (window, 1) if isinstance(window, int) else window
+    return Windows(size=size, stride=stride, single=False)
+
+
+def _value(source: Source, arrays: dict[str, Any]) -> Any:
+    """Return what a person sees of arrays by name."""
+    try:
+        import torch
+    except ImportError:
+        made = arrays
+    else:
+        made = {}
+        for name, array in arrays.items():
+            tensor = torch.as_tensor(array)
+            # numpy has no such type, and holds its bits.
+            made[name] = tensor.view(torch.bfloat16) if source.arrays[name].dtype == "bfloat16" else tensor
+    return next(iter(made.values())) if source.node.kind == "array" else made
+
+
+def _shown(reader: dict[str, int]) -> str:
+    return f"rank {reader['rank']} of {reader['world']}, worker {reader['worker']} of {reader['workers']}"
