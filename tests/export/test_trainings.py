@@ -57,6 +57,8 @@ def noted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]
             folder = tmp_path_factory.mktemp(name)
             environ = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_GPU_")}
             connections = {"JUPYTER_GPU_CONNECTIONS": str(training_data.write(folder)), "OMP_NUM_THREADS": "1"}
+            # A cell uses what sh does not know.
+            connections["SHELL"] = "/bin/bash"
             manager, client = start_new_kernel(env=environ | connections, cwd=str(folder))
             client.stop_channels()
             try:
