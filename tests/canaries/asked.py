@@ -5,9 +5,11 @@ What is new and not named here fails a test, which says what to add.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
+import pickle
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,6 +257,13 @@ def _checkpointed(name: str) -> Iterator[object]:
         yield kept.restore()
 
 
+def _streamed(name: str) -> Iterator[object]:
+    stream = jg.ZarrStream(f"{name}://{FIELD}").shuffle(seed=1).batch(2)
+    yield from (stream, vars(stream), pickle.dumps(stream))
+    yield from itertools.islice(stream, 2)
+    yield from (stream.report(), stream.state_dict(), vars(stream))
+
+
 def _published(name: str) -> Iterator[object]:
     import numpy as np
 
@@ -286,6 +295,7 @@ def _checked(name: str) -> Iterator[object]:
 FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "Checkpointer": _checkpointed,
     "LogSink": _logged,
+    "ZarrStream": _streamed,
     "__version__": lambda _: [jg.__version__],
     "cache": _kept,
     "check_job": _checked,
