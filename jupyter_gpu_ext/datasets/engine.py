@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.busy import Busy
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
@@ -105,16 +106,20 @@ class Engine:
         Of decoded parts, so far.
     decoded_bytes : int
         Of parts, so far.
+    chunk_bytes : int
+        Of the chunks that were decoded for them, whole.
     """
 
     def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
         self.wait_seconds = 0.0
         self.most_held_bytes = 0
         self.decoded_bytes = 0
+        self.chunk_bytes = 0
         flight = min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
         self._source = source
         self._parts = parts
-        self._flight_bytes = flight
+        sharded = any(one.array.index is not None for one in source.arrays.values())
+        self._means = Means(source.node.objects, flight, sharded=sharded)
         self._most_bytes = memory_bytes - flight
         self._memory = _Memory(self._most_bytes)
         self._needed = -1
@@ -126,6 +131,11 @@ class Engine:
         self._closed = False
         self._task: asyncio.Task[Any] | None = None
         self._running: Future[None] = LOOP.submit(self._read_all())
+
+    @property
+    def decoding(self) -> Busy:
+        """While chunks are decoded."""
+        return self._means.decoding
 
     def part(self, number: int) -> Held:
         """Return a part, once it is there; an interrupt ends the wait at once.
@@ -212,18 +222,15 @@ class Engine:
 
     async def _read_all(self) -> None:
         self._room, self._loop, self._task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
-        node = self._source.node
-        sharded = any(one.array.index is not None for one in self._source.arrays.values())
-        means = Means(node.objects, self._flight_bytes, sharded=sharded)
         try:
             async with asyncio.TaskGroup() as group:
                 for number, part in self._parts.items():
                     await self._wait_for_room(number, part)
                     held = self._take(part)
-                    group.create_task(self._read(number, part, held, means))
-            await check_unchanged(ZarrPlan(node, self._source.arrays))
+                    group.create_task(self._read(number, part, held))
+            await check_unchanged(ZarrPlan(self._source.node, self._source.arrays))
         finally:
-            means.close()
+            self._means.close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
@@ -251,12 +258,13 @@ class Engine:
         self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
         return Held(start=start, arrays=arrays, buffers=buffers)
 
-    async def _read(self, number: int, part: Part, held: Held, means: Means) -> None:
+    async def _read(self, number: int, part: Part, held: Held) -> None:
         came: Held | Exception = held
         try:
             plans = [self._source.part(name, *self._entries(part)) for name in held.arrays]
-            await together([self._fill(plan, held.arrays[plan.name], means) for plan in plans])
+            await together([self._fill(plan, held.arrays[plan.name]) for plan in plans])
             self.decoded_bytes += sum(one.nbytes for one in held.arrays.values())
+            self.chunk_bytes += sum(one.chunk_count * one.array.chunk_bytes for one in plans)
         except GpuExtError as error:
             # Its frames hold buffers, and what the client raised.
             error.__context__ = None
@@ -266,12 +274,12 @@ class Engine:
             self._came[number] = came
             self._changed.notify_all()
 
-    async def _fill(self, plan: ArrayPlan, out: NDArray[Any], means: Means) -> None:
+    async def _fill(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
         place = self._source.places[plan.name]
         # In the result the sample axis has its own place, among those that are left.
         at = place - sum(one.dropped for one in plan.axes[:place])
         moved = np.moveaxis(out, 0, at)
-        await read_array(self._source.node.objects, plan, moved, Progress(plan.size_bytes), means)
+        await read_array(self._source.node.objects, plan, moved, Progress(plan.size_bytes), self._means)
 
 
 def is_of_one_part(error: GpuExtError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,6 +57,8 @@ class Samples:
         Samples that came or were lost.
     used_bytes : int
         Of those that came.
+    copy_seconds : float
+        Of taking them out of their parts.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Samples:
     ) -> None:
         self.done = 0
         self.used_bytes = 0
+        self.copy_seconds = 0.0
         self.losses = Losses()
         self._source = source
         self._engine = engine
@@ -108,7 +112,9 @@ class Samples:
         held = {number: self._held(number) for number in order}
         kept = np.isin(numbers, [number for number, one in held.items() if one is not None])
         self.losses.samples += len(numbers) - int(kept.sum())
+        begun = time.monotonic()
         made = self._copied(held, numbers[kept], samples[kept]) if kept.any() else None
+        self.copy_seconds += time.monotonic() - begun
         for number in order:
             self._left[number] -= int((numbers == number).sum())
             if not self._left[number]:

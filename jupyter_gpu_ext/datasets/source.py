@@ -77,6 +77,12 @@ class Source:
         """What one entry of the sample axis takes, of all arrays."""
         return sum(_entry_bytes(one, self.places[name]) for name, one in self.arrays.items())
 
+    @property
+    def chunk_entries(self) -> int:
+        """How many entries of the sample axis a chunk has, of the array with the largest entries."""
+        name = max(self.arrays, key=lambda one: _entry_bytes(self.arrays[one], self.places[one]))
+        return int(self.arrays[name].array.chunks[self.places[name]])
+
     def entry_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one entry of an array."""
         return entry_shape(self.arrays[name], self.places[name])

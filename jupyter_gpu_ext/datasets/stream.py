@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import sys
 import time
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from jupyter_gpu_ext.datasets.blocks import Windows
 from jupyter_gpu_ext.datasets.bring import Bringing
 from jupyter_gpu_ext.datasets.engine import Engine
+from jupyter_gpu_ext.datasets.iteration import ITERATIONS, Before, Iteration
 from jupyter_gpu_ext.datasets.prefetch import made_ahead
 from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
-from jupyter_gpu_ext.datasets.report import Report, report_of
+from jupyter_gpu_ext.datasets.report import Report
 from jupyter_gpu_ext.datasets.samples import Samples
 from jupyter_gpu_ext.datasets.shard import Reader, parts, share
 from jupyter_gpu_ext.datasets.shuffle import Shuffle, block_order, draw, left_after
@@ -93,7 +93,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
     _ranks: tuple[int, int] | None
     _source: Source | None
     _pid: int
-    _report: Report
+    _iteration: Iteration | None
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
 
     def report(self) -> Report:
         """Return what the last iteration of this process took."""
-        return self._report
+        return Report() if self._iteration is None else self._iteration.report()
 
     def __len__(self) -> int:
         """Return how many items this rank has of an epoch, whatever the number of workers."""
@@ -228,32 +228,32 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         left = left_after(blocks, mine, recipe.shuffle, epoch, skip)
         drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
         bringing = Bringing(recipe.device, recipe.dtype, source.node.shown) if recipe.device else None
-        begun, before = time.monotonic(), (source.node.objects.bytes_read, source.node.requests)
-        waited, count = 0.0, 0
+        before = Before.of(source)
         with Engine(source, {at: mine[at] for at in left}, memory_bytes=recipe.memory_bytes) as engine:
             samples = Samples(source, engine, drawn, left, recipe.on_error)
-            report = functools.partial(report_of, source, engine, samples, before=before, begun=begun)
-            made = items(recipe, samples, lambda arrays: _value(source, arrays))
+            run = Iteration(before=before, recipe=recipe, source=source, engine=engine, samples=samples)
+            self._iteration = run
+            ITERATIONS.add(run)
+            made = run.timed(items(recipe, samples, lambda arrays: _value(source, arrays)))
             if recipe.prefetch:
                 made = made_ahead(made, recipe.prefetch, engine.close)
             try:
                 while True:
                     asked = time.monotonic()
                     item, done = next(made, (None, -1))
-                    waited += time.monotonic() - asked
+                    run.wait_seconds += time.monotonic() - asked
                     if done < 0:
                         break
-                    count += 1
+                    run.items += 1
                     self._state = {**state, "done": skip + done}
-                    self._report = report(waited=waited, count=count)
-                    yield item if bringing is None else bringing(item)
+                    yield item if bringing is None else run.brought(bringing, item)
                 engine.finish()
                 self._state = {**state, "done": skip + samples.done}
-                self._report = report(waited=waited, count=count)
             finally:
                 if bringing is not None:
                     bringing.close()
                 made.close()  # type: ignore[attr-defined]  # both are generators
+                run.end()
 
     def _parts_of(self, source: Source, reader: Reader, epoch: int) -> list[Part]:
         recipe, blocks = self._recipe, source.blocks
@@ -355,7 +355,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         self._source = None
         # A forked process has the object, and none of its threads.
         self._pid = os.getpid()
-        self._report = Report()
+        self._iteration = None
 
 
 def _windows(window: int | tuple[int, int] | None) -> Windows:

@@ -15,6 +15,7 @@ from jupyter_gpu_ext.errors import TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.tensors import codecs, shards
 from jupyter_gpu_ext.tensors.asked_for import first_bytes
+from jupyter_gpu_ext.tensors.busy import Busy
 from jupyter_gpu_ext.tensors.chunks import join
 from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.text import printable
@@ -73,10 +74,16 @@ class Means:
         What stored and half-decoded chunks may take together; one chunk that takes more comes alone.
     sharded : bool
         Some of the room is for heads of shards.
+
+    Attributes
+    ----------
+    decoding : Busy
+        While a chunk is decoded, or waits for a thread that does it.
     """
 
     def __init__(self, store: Objects, room_bytes: int = IN_FLIGHT_BYTES, *, sharded: bool = True) -> None:
         threads = min(_DECODERS, len(os.sched_getaffinity(0)))
+        self.decoding = Busy()
         self.pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
         self.readers = 2 * threads if store.near else _FAR_READERS
         self.turn = asyncio.Semaphore(self.readers)
@@ -187,7 +194,8 @@ class _Reading:
 
     async def _put(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> None:
         if pairs:
-            done = await _in_thread(self._means.pool, functools.partial(self._place.all, pairs))
+            with self._means.decoding.working():
+                done = await _in_thread(self._means.pool, functools.partial(self._place.all, pairs))
             self._progress.done_bytes += done
 
     def _damaged(self, key: str, error: Exception) -> TensorFormatError:

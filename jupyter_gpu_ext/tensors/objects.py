@@ -11,6 +11,7 @@ from jupyter_gpu_ext.storage.local import LocalBackend
 from jupyter_gpu_ext.storage.memory import MemoryBackend
 from jupyter_gpu_ext.storage.retry import Tally
 from jupyter_gpu_ext.tensors.asked_for import missing
+from jupyter_gpu_ext.tensors.busy import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -31,6 +32,8 @@ class Objects:
         Requests so far as providers bill them: 'list', 'head', 'get'; what was asked for again is in `tally`.
     bytes_read : int
         So far.
+    busy : Busy
+        While something of an object's contents is under way.
     """
 
     def __init__(self, backend: Steady, root: str) -> None:
@@ -38,6 +41,7 @@ class Objects:
         self.near = isinstance(backend.inner, (LocalBackend, MemoryBackend))
         self.asked = Counter[str]()
         self.bytes_read = 0
+        self.busy = Busy()
         self.tally = Tally()
         self._root = f"{root.rstrip('/')}/" if root.strip("/") else ""
 
@@ -78,7 +82,8 @@ class Objects:
         """Return the first bytes of an object and its version, None where there is none."""
         self.asked["get"] += 1
         try:
-            data, version = await self.backend.first(self.key(below), length, self.tally)
+            with self.busy.working():
+                data, version = await self.backend.first(self.key(below), length, self.tally)
         except NotFoundError:
             return None
         self.bytes_read += len(data)
@@ -92,7 +97,8 @@ class Objects:
     async def read_into(self, below: str, version: Version, start: int, out: memoryview) -> None:
         """Fill `out` with the bytes of that version from `start` on."""
         self.asked["get"] += 1
-        await self.backend.read_into(self.key(below), version, start, out, self.tally)
+        with self.busy.working():
+            await self.backend.read_into(self.key(below), version, start, out, self.tally)
         self.bytes_read += len(out)
 
 
