@@ -104,6 +104,37 @@ class Report:
         """Return plain data."""
         return {**asdict(self), "faults": list(self.faults), "advice": self.advice}
 
+    def row(self) -> dict[str, Any]:
+        """Return what a panel shows: shares of the time, 0 to 1."""
+        return {
+            "url": self.url,
+            "samples_per_second": self.samples_per_second,
+            "wait_ratio": self.share(self.wait_seconds),
+            "network_ratio": self.share(self.network_seconds),
+            "decode_ratio": self.share(self.decode_seconds),
+            "copy_ratio": self.share(self.copy_seconds),
+            "function_ratio": self.share(self.function_seconds),
+            "lost_samples": self.lost_samples,
+            "advice": self.advice,
+        }
+
+    @property
+    def line(self) -> str:
+        """The report in one line."""
+        busy = {
+            "network": self.network_seconds,
+            "decoding": self.decode_seconds,
+            "copies": self.copy_seconds,
+            "functions": self.function_seconds,
+        }
+        parts = [
+            printable(self.url),
+            f"{self.samples_per_second:,.0f} samples/s",
+            f"waited {self.share(self.wait_seconds):.0%} of the time",
+            *(f"{name} {self.share(seconds):.0%}" for name, seconds in busy.items() if self.share(seconds) >= _MUCH),
+        ]
+        return " · ".join(parts)
+
     def __str__(self) -> str:
         each = self.wait_seconds / self.items * 1000 if self.items else 0.0
         said = [

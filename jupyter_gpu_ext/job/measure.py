@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from jupyter_gpu_ext.datasets.iteration import ITERATIONS
 from jupyter_gpu_ext.gpu.accelerator import ACCELERATOR, allocated_peaks
 from jupyter_gpu_ext.storage.traffic import TRAFFIC, WAITING
 from jupyter_gpu_ext.tensors.holdings import HOLDINGS
@@ -17,6 +18,8 @@ from jupyter_gpu_ext.text import format_bytes, format_duration, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from jupyter_gpu_ext.datasets.report import Report
+
 # A share that is worth doing something about.
 _MUCH = 0.25
 _SHORT_SECONDS = 1.0
@@ -24,7 +27,7 @@ _SHORT_SECONDS = 1.0
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Measured:
-    """What a block took; filled when it ends, and prints as one line.
+    """What a block took; filled when it ends, and prints as one line, with one more for each stream that it read.
 
     Attributes
     ----------
@@ -40,6 +43,8 @@ class Measured:
         In which the main thread was blocked in calls to storage.
     advice : str
         What would make the next run faster; empty where nothing is certain to.
+    streams : tuple of Report
+        Of the streams that the block began to read, oldest first.
     """
 
     seconds: float = 0.0
@@ -48,6 +53,7 @@ class Measured:
     received_bytes: int = 0
     waited_seconds: float = 0.0
     advice: str = ""
+    streams: tuple[Report, ...] = ()
 
     @property
     def waited_ratio(self) -> float:
@@ -63,13 +69,15 @@ class Measured:
         if self.waited_ratio >= 0.005:
             parts.append(f"waited {100 * self.waited_ratio:.0f} % for storage")
         line = " · ".join(parts)
-        return f"{line} → {self.advice}" if self.advice else line
+        first = f"{line} → {self.advice}" if self.advice else line
+        return "\n".join([first, *(one.line for one in self.streams)])
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
         return {
             "seconds": self.seconds, "peak_bytes": dict(self.peak_bytes), "held_bytes": dict(self.held_bytes),
             "received_bytes": self.received_bytes, "waited_seconds": self.waited_seconds, "advice": self.advice,
+            "streams": [one.to_json() for one in self.streams],
         }  # fmt: skip
 
 
@@ -93,7 +101,7 @@ def measure() -> Iterator[Measured]:
     >>> took.received_bytes
     0
     """
-    measured, loads = Measured(), RECEIPTS.count
+    measured, loads, streams = Measured(), RECEIPTS.count, ITERATIONS.count
     ACCELERATOR.reset_peaks()
     received, waited, begun = TRAFFIC.received_bytes, WAITING.seconds, time.monotonic()
     try:
@@ -104,6 +112,7 @@ def measure() -> Iterator[Measured]:
         measured.waited_seconds = WAITING.seconds - waited
         measured.peak_bytes = allocated_peaks()
         measured.held_bytes = _simulated()
+        measured.streams = tuple(ITERATIONS.since(streams))
         measured.advice = _advice(measured, loads)
         sys.stdout.write(f"{measured}\n")
 
@@ -114,7 +123,9 @@ def _simulated() -> dict[str, int]:
 
 
 def _advice(measured: Measured, loads_before: int) -> str:
-    """Return what is certain to help: to keep here what was fetched before and is fetched again."""
+    """Return what is certain to help: a stream's own advice, or to keep here what is fetched again."""
+    if said := next((one.advice for one in measured.streams if one.advice), ""):
+        return said
     if measured.waited_ratio < _MUCH or measured.seconds < _SHORT_SECONDS:
         return ""
     receipts = [entry.receipt for entry in RECEIPTS.all()]

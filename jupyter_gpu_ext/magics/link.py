@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext import __version__
+from jupyter_gpu_ext.datasets.iteration import ITERATIONS
 from jupyter_gpu_ext.export.gather import gather
 from jupyter_gpu_ext.gpu.ladder import release, would_give
 from jupyter_gpu_ext.magics import kept
@@ -82,6 +83,7 @@ def report() -> dict[str, Any]:
     return {
         "version": __version__,
         **HOLDINGS.report(),
+        "streams": [one.row() for one in ITERATIONS.running()],
         "received_bytes": TRAFFIC.received_bytes,
         "receipts": receipts,
         "unfinished": UNFINISHED.report(),

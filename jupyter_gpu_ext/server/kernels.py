@@ -214,6 +214,7 @@ class Kernels:
             "idle_seconds": None if state == "busy" else _seconds_since(getattr(kernel, "last_activity", None)),
             "uses": [one.to_json() for one in uses],
             "loads": link.loads,
+            "streams": link.streams,
         }
 
 

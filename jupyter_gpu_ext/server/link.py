@@ -49,6 +49,7 @@ class Link:
     answered_once: bool = False
     told: tuple[Told, ...] = ()
     loads: list[dict[str, Any]] = field(default_factory=list)
+    streams: list[dict[str, Any]] = field(default_factory=list)
     received_bytes_per_second: float | None = None
     misses: int = 0
     asked_at: float = 0.0
@@ -75,11 +76,12 @@ class Link:
             self.linked, self.answered_once, self.misses = True, True, 0
             self.told = said.told(content.get("held"))
             self.loads = said.rows(content.get("loads"), said.LOADS)
+            self.streams = said.rows(content.get("streams"), said.STREAMS)
             self._note_received(said.whole(content.get("received_bytes")))
             return
         self.misses += 1
         if self.misses >= _MISSES:
-            self.linked, self.told, self.loads = False, (), []
+            self.linked, self.told, self.loads, self.streams = False, (), [], []
         self.received_bytes_per_second = self._received = None
 
     async def answer(self, question: dict[str, Any], seconds: float) -> dict[str, Any] | None:

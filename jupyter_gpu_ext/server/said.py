@@ -16,7 +16,7 @@ _LONGEST_TEXT = 4096
 _MOST_BYTES = 2**53
 
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
-_BYTES, _BYTES_OR_NONE = (int,), (int, type(None))
+_BYTES, _BYTES_OR_NONE, _NUMBER = (int,), (int, type(None)), (int, float)
 HELD: Mapping[str, tuple[type, ...]] = {
     "device": _TEXT,
     "uuid": _TEXT_OR_NONE,
@@ -25,6 +25,17 @@ HELD: Mapping[str, tuple[type, ...]] = {
     "cached_bytes": _BYTES_OR_NONE,
 }
 LOADS: Mapping[str, tuple[type, ...]] = {"name": _TEXT, "url": _TEXT, "device": _TEXT, "bytes": _BYTES}
+STREAMS: Mapping[str, tuple[type, ...]] = {
+    "url": _TEXT,
+    "samples_per_second": _NUMBER,
+    "wait_ratio": _NUMBER,
+    "network_ratio": _NUMBER,
+    "decode_ratio": _NUMBER,
+    "copy_ratio": _NUMBER,
+    "function_ratio": _NUMBER,
+    "lost_samples": _BYTES,
+    "advice": _TEXT,
+}
 RUNGS: Mapping[str, tuple[type, ...]] = {"rung": _TEXT, "bytes": _BYTES_OR_NONE}
 
 
@@ -49,7 +60,7 @@ def whole(found: Any) -> int | None:
 
 
 def _fits(said: Any, kinds: tuple[type, ...]) -> bool:
-    return type(said) in kinds and (not isinstance(said, int) or 0 <= said <= _MOST_BYTES)
+    return type(said) in kinds and (not isinstance(said, int | float) or 0 <= said <= _MOST_BYTES)
 
 
 def _short(said: Any) -> Any:

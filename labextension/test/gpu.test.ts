@@ -14,6 +14,7 @@ import {
   sharesOf,
   sharesOffCard
 } from '../src/gpu/usage';
+import { streamFacts } from '../src/gpu/words';
 import { ApiError } from '../src/request';
 import { kernel, sample, status, trans } from './helpers';
 
@@ -104,6 +105,26 @@ test('no load is lost when its device is told of elsewhere', () => {
     sharesOffCard(status({ kernels: [silent] })).map(s => [s.device, s.bytes]),
     [['cpu', 102e6]]
   );
+});
+
+test('a stream says what kept it busy, and what it lost', () => {
+  const idle = {
+    url: 'era5://train.zarr/',
+    samples_per_second: 3.14,
+    wait_ratio: 0.4,
+    network_ratio: 0.91,
+    decode_ratio: 0.04,
+    copy_ratio: 0.05,
+    function_ratio: 0,
+    lost_samples: 0,
+    advice: ''
+  };
+  assert.equal(
+    streamFacts(idle, trans),
+    '3.1 samples/s · network 91 % · copies 5 %'
+  );
+  const losing = { ...idle, samples_per_second: 1234.5, lost_samples: 1 };
+  assert.match(streamFacts(losing, trans), /^1235 .* 1 sample lost$/);
 });
 
 test('the status bar says the memory, or the state in words', () => {

@@ -134,6 +134,7 @@ export function kernel(change: Partial<KernelUse>): KernelUse {
     idle_seconds: 10,
     uses: [],
     loads: [],
+    streams: [],
     ...change
   };
 }

@@ -10,11 +10,13 @@ import pytest
 import safetensors.numpy
 
 import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.datasets.report import Report
 from jupyter_gpu_ext.job.measure import Measured
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.traffic import WAITING
 from jupyter_gpu_ext.tensors.receipt import Receipt
 from jupyter_gpu_ext.tensors.receipts import RECEIPTS
+from tests.datasets.stores import write
 
 MB = 10**6
 
@@ -45,6 +47,24 @@ def test_bytes_time_and_waiting_of_a_load(azure_store, capsys, monkeypatch):
     assert loaded["w"].nbytes == MB
     assert capsys.readouterr().out == f"{took}\n"
     assert f"{took}".startswith("no device used · loads hold 1.0 MB on simulated:0 · ")
+
+
+def test_a_stream_has_a_line_of_its_own(tmp_path, capsys):
+    write(tmp_path / "s.zarr")
+    for _ in jg.ZarrStream(str(tmp_path / "s.zarr")):
+        pass
+    stream = jg.ZarrStream(str(tmp_path / "s.zarr")).batch(7)
+    with jg.measure() as took:
+        for _ in stream:
+            pass
+    (report,) = took.streams
+    assert report == stream.report()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("no device used · ")
+    assert " samples/s · waited " in second
+    assert took.to_json()["streams"][0]["samples"] == 60
+    slow = Report(items=99, seconds=9, wait_seconds=8, copy_seconds=8)
+    assert str(Measured(streams=(slow,), advice=slow.advice)).startswith("no device used · 0 ms → .prefetch(2) makes")
 
 
 def test_a_block_that_fails_is_measured_too(capsys):

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import safetensors.numpy
+import zarr
 
 from jupyter_gpu_ext.magics import link
 from jupyter_gpu_ext.server import kernels, said
@@ -82,6 +83,29 @@ def test_what_a_busy_kernel_holds_is_told(notebook, tmp_path, wait, option, plac
     assert (load["name"], load["url"], load["bytes"]) == ("model", "disk://m.safetensors", SIZE)
     assert notebook.cells.run("del model").status == "ok"
     assert notebook.wait_for(lambda row: not row["uses"])["loads"] == []
+
+
+def test_a_stream_is_told_while_it_is_read(notebook, folder):
+    zarr.create_array(folder / "x.zarr", data=np.zeros((64, 8), np.float32), chunks=(8, 8))
+    cell = """
+import time, jupyter_gpu_ext as jg
+for at, batch in enumerate(jg.ZarrStream("disk://x.zarr").batch(1)):
+    time.sleep(0.1)
+    if stop.exists(): break
+"""
+    stop = folder / "stop"
+    busy = notebook.cells.start(f"from pathlib import Path\nstop = Path({str(stop)!r})\n{cell}")
+    try:
+        notebook.linked()
+        row = notebook.wait_for(lambda row: row["streams"] and row["streams"][0]["samples_per_second"])
+    finally:
+        stop.touch()
+        notebook.cells.finish(busy)
+    (stream,) = row["streams"]
+    assert stream["url"] == "disk://x.zarr"
+    assert 0 <= stream["wait_ratio"] < 0.5
+    assert notebook.cells.run("del batch").status == "ok"
+    assert notebook.wait_for(lambda row: not row["streams"])["streams"] == []
 
 
 def test_simulated_memory_shows_what_is_held(notebook, server):
@@ -218,6 +242,13 @@ BAD_NUMBERS = (True, "5", 5.0, -1, 2**53 + 1, 10**400, [], float("nan"))
 )
 def test_what_a_kernel_says_is_taken_only_in_the_form_of_the_contract(told, kept):
     assert said.rows(told, said.HELD) == kept
+
+
+def test_numbers_of_a_stream_are_numbers():
+    row = dict.fromkeys(said.STREAMS, 0) | {"url": "u", "advice": ""}
+    wrong = [float("nan"), float("inf"), -0.5, "1", True, None]
+    assert said.rows([row, {**row, "wait_ratio": 0.25}], said.STREAMS) == [row, {**row, "wait_ratio": 0.25}]
+    assert said.rows([{**row, "wait_ratio": one} for one in wrong], said.STREAMS) == []
 
 
 def test_a_kernel_that_says_too_much_is_cut_short():

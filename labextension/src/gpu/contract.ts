@@ -76,6 +76,20 @@ export interface Load {
   readonly bytes: number;
 }
 
+/** A stream that a notebook reads just now; ratios are of its time so far. */
+export interface Stream {
+  readonly url: string;
+  readonly samples_per_second: number;
+  readonly wait_ratio: number;
+  readonly network_ratio: number;
+  readonly decode_ratio: number;
+  readonly copy_ratio: number;
+  readonly function_ratio: number;
+  readonly lost_samples: number;
+  /** May be empty. */
+  readonly advice: string;
+}
+
 export interface KernelUse {
   readonly id: string;
   readonly path: string;
@@ -85,6 +99,7 @@ export interface KernelUse {
   readonly idle_seconds: number | null;
   readonly uses: readonly Use[];
   readonly loads: readonly Load[];
+  readonly streams: readonly Stream[];
 }
 
 export interface GpuStatus {

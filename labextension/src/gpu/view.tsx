@@ -12,6 +12,7 @@ import { groupsOf } from './grouping';
 import { NotebookRow } from './notebookrow';
 import type { ReleaseActions } from './releasing';
 import { StateNotice } from './state';
+import { Streams } from './streams';
 import type { Share } from './usage';
 import { shareKey, sharesOffCard } from './usage';
 
@@ -81,6 +82,7 @@ function Known(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
         />
       ))}
       <OffCard {...props} />
+      <Streams kernels={status.kernels} trans={trans} />
       <Unlinked {...props} />
     </>
   );
