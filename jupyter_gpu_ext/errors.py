@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,12 @@ class GpuExtError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} — {self.hint}" if self.hint else self.message
+
+    def about(self, what: str) -> Self:
+        """Say before the message what it is about; return the error itself."""
+        self.message = f"{what}: {self.message}"
+        self.args = (self.message,)
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.hint))
@@ -190,3 +196,9 @@ class BusyError(GpuExtError):
     """Nobody answered in time, and may later."""
 
     code = "busy"
+
+
+# Not of one object but of all of them: what is asked for next would fail as well.
+OF_THE_STORE = (
+    UnreachableError, UntrustedError, StorageTimeoutError, NoCredentialError, ExpiredError, UnauthenticatedError
+)  # fmt: skip

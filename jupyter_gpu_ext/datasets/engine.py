@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from jupyter_gpu_ext.errors import (
-    ExpiredError,
-    GpuExtError,
-    NoCredentialError,
-    StorageTimeoutError,
-    UnauthenticatedError,
-    UnreachableError,
-    UntrustedError,
-)
+from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.traffic import WAITING
@@ -39,10 +31,6 @@ if TYPE_CHECKING:
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
-# Not of one chunk but of all of them: what comes next would fail as well.
-_OF_THE_STORE = (
-    UnreachableError, UntrustedError, StorageTimeoutError, NoCredentialError, ExpiredError, UnauthenticatedError
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -284,7 +272,7 @@ class Engine:
 
 def is_of_one_part(error: GpuExtError) -> bool:
     """Tell whether a fault is one of some chunks, and others can be read."""
-    return not isinstance(error, _OF_THE_STORE)
+    return not isinstance(error, OF_THE_STORE)
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError, TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.tensors import codecs, shards
 from jupyter_gpu_ext.tensors.asked_for import first_bytes
@@ -146,6 +146,10 @@ class _Reading:
                     await (self._chunk(one) if index is None else self._shard(one, index))
             except codecs.DamagedChunkError as error:
                 raise self._damaged(one.key, error) from error.__cause__
+            except GpuExtError as error:
+                if not isinstance(error, OF_THE_STORE):
+                    error.about(self._named(one.key))
+                raise
 
     async def _chunk(self, one: ObjectRead) -> None:
         most = self._array.most_stored_bytes
@@ -198,10 +202,13 @@ class _Reading:
                 done = await _in_thread(self._means.pool, functools.partial(self._place.all, pairs))
             self._progress.done_bytes += done
 
-    def _damaged(self, key: str, error: Exception) -> TensorFormatError:
+    def _named(self, key: str) -> str:
         what = "shard" if self._array.index is not None else "chunk"
+        return f"{printable(self._plan.name)}: {what} {printable(key)!r}"
+
+    def _damaged(self, key: str, error: Exception) -> TensorFormatError:
         return TensorFormatError(
-            f"{printable(self._plan.name)}: {what} {printable(key)!r} is damaged: {error}.",
+            f"{self._named(key)} is damaged: {error}.",
             hint="Write it again, or copy the store again.",
         )
 
