@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from jupyter_gpu_ext.text import format_bytes, format_count
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from jupyter_gpu_ext.datasets.engine import Engine
-    from jupyter_gpu_ext.datasets.samples import Samples
-    from jupyter_gpu_ext.datasets.source import Source
+    from jupyter_gpu_ext.datasets.protocols import Samples, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class Report:
 
 def report_of(
     source: Source,
-    engine: Engine,
+    engine: Engine[Any],
     samples: Samples,
     *,
     before: tuple[int, int],
@@ -79,14 +80,14 @@ def report_of(
     begun, waited : float
         `time.monotonic()` of the beginning, and seconds.
     """
-    losses, objects = samples.losses, source.node.objects
+    losses = samples.losses
     return Report(
         items=count,
         samples=samples.done - losses.samples,
         seconds=time.monotonic() - begun,
         wait_seconds=waited,
-        bytes_read=objects.bytes_read - before[0],
-        requests=source.node.requests - before[1],
+        bytes_read=source.bytes_read - before[0],
+        requests=source.requests - before[1],
         decoded_bytes=engine.decoded_bytes,
         used_bytes=samples.used_bytes,
         most_held_bytes=engine.most_held_bytes,

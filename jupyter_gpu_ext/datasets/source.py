@@ -73,6 +73,26 @@ class Source:
     blocks: Blocks
 
     @property
+    def shown(self) -> str:
+        """The store, for messages."""
+        return self.node.shown
+
+    @property
+    def digest(self) -> str:
+        """Nothing: the order of entries is all that tells one order of samples from another."""
+        return ""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes from storage so far."""
+        return self.node.objects.bytes_read
+
+    @property
+    def requests(self) -> int:
+        """Requests so far."""
+        return self.node.requests
+
+    @property
     def entry_bytes(self) -> int:
         """What one entry of the sample axis takes, of all arrays."""
         return sum(_entry_bytes(one, self.places[name]) for name, one in self.arrays.items())
