@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
     from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
-    from jupyter_gpu_ext.datasets.stream import ZarrStream as ZarrStream
+    from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream as ZarrStream
     from jupyter_gpu_ext.export.checkup import check_job as check_job
     from jupyter_gpu_ext.job.measure import measure as measure
     from jupyter_gpu_ext.job.publish import publish as publish
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Checkpointer": "jupyter_gpu_ext.datasets.checkpointer",
     "LogSink": "jupyter_gpu_ext.storage.logs",
-    "ZarrStream": "jupyter_gpu_ext.datasets.stream",
+    "ZarrStream": "jupyter_gpu_ext.datasets.zarr_stream",
     "__version__": "jupyter_gpu_ext._version",
     "check_job": "jupyter_gpu_ext.export.checkup",
     "connect": "jupyter_gpu_ext.storage.connect",

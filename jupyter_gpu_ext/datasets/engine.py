@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.traffic import WAITING
 from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Means, read_array
+from jupyter_gpu_ext.tensors.busy import Busy
 from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.tensors.zarr_store import ZarrPlan, check_unchanged
 
@@ -27,10 +28,20 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
-    from jupyter_gpu_ext.tensors.busy import Busy
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
+
+
+class Holding(Protocol):
+    """A part in memory, of whatever it is a part."""
+
+    @property
+    def buffers(self) -> Sequence[NDArray[np.uint8]]:
+        """What it takes."""
+
+
+H = TypeVar("H", bound=Holding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,12 +86,13 @@ class _Memory:
             self._free.pop(0)
 
 
-class Engine:
+class Engine(Generic[H]):
     """Reads parts in their order and keeps each until it is released; used by one thread at a time.
+
+    What a part is, and how it is read, its subclasses say: `_size`, `_take`, `_fill`, and what is around all of them.
 
     Parameters
     ----------
-    source : Source
     parts : mapping of int to Part
         By number, in the order in which they are read.
     memory_bytes : int
@@ -95,23 +107,24 @@ class Engine:
     decoded_bytes : int
         Of parts, so far.
     chunk_bytes : int
-        Of the chunks that were decoded for them, whole.
+        Of the chunks or files that were decoded for them, whole.
+    decoding : Busy
+        While something is decoded.
     """
 
-    def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
+    def __init__(self, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
         self.wait_seconds = 0.0
         self.most_held_bytes = 0
         self.decoded_bytes = 0
         self.chunk_bytes = 0
+        self.decoding = Busy()
         flight = min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
-        self._source = source
         self._parts = parts
-        sharded = any(one.array.index is not None for one in source.arrays.values())
-        self._means = Means(source.node.objects, flight, sharded=sharded)
+        self._flight_bytes = flight
         self._most_bytes = memory_bytes - flight
         self._memory = _Memory(self._most_bytes)
         self._needed = -1
-        self._came: dict[int, Held | Exception] = {}
+        self._came: dict[int, H | Exception] = {}
         self._changed = threading.Condition()
         self._ended = False
         self._room: asyncio.Event | None = None
@@ -120,12 +133,7 @@ class Engine:
         self._task: asyncio.Task[Any] | None = None
         self._running: Future[None] = LOOP.submit(self._read_all())
 
-    @property
-    def decoding(self) -> Busy:
-        """While chunks are decoded."""
-        return self._means.decoding
-
-    def part(self, number: int) -> Held:
+    def part(self, number: int) -> H:
         """Return a part, once it is there; an interrupt ends the wait at once.
 
         Raises
@@ -151,7 +159,7 @@ class Engine:
     def release(self, number: int) -> None:
         """Let go of a part: its memory is used for others."""
         found = self._came.pop(number)
-        if isinstance(found, Held):
+        if not isinstance(found, Exception):
             self._on_loop(lambda: self._memory.give_back(found.buffers))
 
     def finish(self) -> None:
@@ -210,15 +218,17 @@ class Engine:
 
     async def _read_all(self) -> None:
         self._room, self._loop, self._task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+        self._begin()
         try:
             async with asyncio.TaskGroup() as group:
                 for number, part in self._parts.items():
                     await self._wait_for_room(number, part)
                     held = self._take(part)
+                    self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
                     group.create_task(self._read(number, part, held))
-            await check_unchanged(ZarrPlan(self._source.node, self._source.arrays))
+            await self._check()
         finally:
-            self._means.close()
+            self._end()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
@@ -226,11 +236,75 @@ class Engine:
     async def _wait_for_room(self, number: int, part: Part) -> None:
         """Wait until the part fits, or somebody waits for it."""
         assert self._room is not None  # noqa: S101 -- made before the first part
-        start, stop = self._entries(part)
-        size = (stop - start) * self._source.entry_bytes
+        size = self._size(part)
         while self._needed < number and self._memory.held_bytes and self._memory.held_bytes + size > self._most_bytes:
             self._room.clear()
             await self._room.wait()
+
+    async def _read(self, number: int, part: Part, held: H) -> None:
+        came: H | Exception = held
+        try:
+            size = await self._fill(part, held)
+            self.decoded_bytes += size
+        except GpuExtError as error:
+            # Its frames hold buffers, and what the client raised.
+            error.__context__ = None
+            came = error.with_traceback(None)
+            self._memory.give_back(held.buffers)
+        with self._changed:
+            self._came[number] = came
+            self._changed.notify_all()
+
+    def _begin(self) -> None:
+        """Make what the reads share."""
+
+    async def _check(self) -> None:
+        """Look whether all was of one version, after the last read."""
+
+    def _end(self) -> None:
+        """Let go of what the reads shared."""
+
+    def _size(self, part: Part) -> int:
+        """Return what a part takes, in bytes."""
+        raise NotImplementedError
+
+    def _take(self, part: Part) -> H:
+        """Take room for a part."""
+        raise NotImplementedError
+
+    async def _fill(self, part: Part, held: H) -> int:
+        """Read a part; return its bytes."""
+        raise NotImplementedError
+
+
+class ZarrEngine(Engine[Held]):
+    """Reads parts of the arrays of a store.
+
+    Parameters
+    ----------
+    source : Source
+    """
+
+    _means: Means
+
+    def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
+        self._source = source
+        super().__init__(parts, memory_bytes=memory_bytes)
+
+    def _begin(self) -> None:
+        sharded = any(one.array.index is not None for one in self._source.arrays.values())
+        self._means = Means(self._source.node.objects, self._flight_bytes, sharded=sharded)
+        self.decoding = self._means.decoding
+
+    async def _check(self) -> None:
+        await check_unchanged(ZarrPlan(self._source.node, self._source.arrays))
+
+    def _end(self) -> None:
+        self._means.close()
+
+    def _size(self, part: Part) -> int:
+        start, stop = self._entries(part)
+        return (stop - start) * self._source.entry_bytes
 
     def _entries(self, part: Part) -> tuple[int, int]:
         return self._source.blocks.windows.entries(part.first, part.stop)
@@ -243,26 +317,15 @@ class Engine:
             size = int(np.prod(shape)) * one.numpy_dtype.itemsize
             buffers.append(self._memory.take(size))
             arrays[name] = buffers[-1][:size].view(one.numpy_dtype).reshape(shape)
-        self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
         return Held(start=start, arrays=arrays, buffers=buffers)
 
-    async def _read(self, number: int, part: Part, held: Held) -> None:
-        came: Held | Exception = held
-        try:
-            plans = [self._source.part(name, *self._entries(part)) for name in held.arrays]
-            await together([self._fill(plan, held.arrays[plan.name]) for plan in plans])
-            self.decoded_bytes += sum(one.nbytes for one in held.arrays.values())
-            self.chunk_bytes += sum(one.chunk_count * one.array.chunk_bytes for one in plans)
-        except GpuExtError as error:
-            # Its frames hold buffers, and what the client raised.
-            error.__context__ = None
-            came = error.with_traceback(None)
-            self._memory.give_back(held.buffers)
-        with self._changed:
-            self._came[number] = came
-            self._changed.notify_all()
+    async def _fill(self, part: Part, held: Held) -> int:
+        plans = [self._source.part(name, *self._entries(part)) for name in held.arrays]
+        await together([self._one(plan, held.arrays[plan.name]) for plan in plans])
+        self.chunk_bytes += sum(one.chunk_count * one.array.chunk_bytes for one in plans)
+        return sum(one.nbytes for one in held.arrays.values())
 
-    async def _fill(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
+    async def _one(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
         place = self._source.places[plan.name]
         # In the result the sample axis has its own place, among those that are left.
         at = place - sum(one.dropped for one in plan.axes[:place])

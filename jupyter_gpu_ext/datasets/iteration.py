@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from jupyter_gpu_ext.datasets.engine import Engine
+    from jupyter_gpu_ext.datasets.protocols import Samples, Source
     from jupyter_gpu_ext.datasets.recipe import Recipe
-    from jupyter_gpu_ext.datasets.samples import Samples
-    from jupyter_gpu_ext.datasets.source import Source
 
 T = TypeVar("T")
 
@@ -35,11 +34,10 @@ class Before:
     @classmethod
     def of(cls, source: Source) -> Before:
         """Look at the store now: before an engine asks it for something."""
-        objects = source.node.objects
         return cls(
-            bytes_read=objects.bytes_read,
-            requests=source.node.requests,
-            busy_seconds=objects.busy.seconds,
+            bytes_read=source.bytes_read,
+            requests=source.requests,
+            busy_seconds=source.busy_seconds,
             seconds=time.monotonic(),
         )
 
@@ -59,7 +57,7 @@ class Iteration:
     before: Before
     recipe: Recipe
     source: Source
-    engine: Engine
+    engine: Engine[Any]
     samples: Samples
     items: int = 0
     wait_seconds: float = 0.0
@@ -103,7 +101,7 @@ class Iteration:
         before, now = self.before, Before.of(self.source)
         losses, engine, copies = self.samples.losses, self.engine, self.samples.copy_seconds
         return Report(
-            url=self.source.node.shown,
+            url=self.source.shown,
             items=self.items,
             samples=self.samples.done - losses.samples,
             seconds=now.seconds - before.seconds,
@@ -128,7 +126,7 @@ class Iteration:
 def _layout(source: Source, recipe: Recipe) -> Layout:
     blocks = source.blocks
     return Layout(
-        chunk_samples=source.chunk_entries / blocks.windows.stride,
+        chunk_samples=source.chunk_samples,
         block_samples=blocks.samples / max(1, blocks.count),
         buffer=recipe.shuffle.buffer if recipe.shuffle else 0,
         prefetch=recipe.prefetch,

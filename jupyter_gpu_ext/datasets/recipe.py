@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_gpu_ext.datasets.shard import batches_a_rank, samples_a_rank
+from jupyter_gpu_ext.datasets.stack import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from jupyter_gpu_ext.datasets.blocks import Blocks
-    from jupyter_gpu_ext.datasets.samples import OnError, Samples
+    from jupyter_gpu_ext.datasets.protocols import Asked, Samples, Source
+    from jupyter_gpu_ext.datasets.samples import OnError
     from jupyter_gpu_ext.datasets.shard import Uneven
     from jupyter_gpu_ext.datasets.shuffle import Shuffle
-    from jupyter_gpu_ext.datasets.source import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,21 +83,15 @@ class Recipe:
         """Return how many items a rank has of an epoch, if no function filters and nothing is lost."""
         return batches_a_rank(samples_a_rank(samples, world, self.uneven), self.batch_size, drop_last=self.drop_last)
 
-    def digest(self, blocks: Blocks) -> str:
+    def digest(self, source: Source) -> str:
         """Return what tells one order of samples from another: a state fits only where it is the same."""
-        said = (blocks.firsts.tolist(), blocks.windows, self.shuffle, self.uneven, self.batch_size, self.drop_last)
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+        said = (source.digest, source.blocks.windows, self.shuffle, self.uneven, self.batch_size, self.drop_last)
+        return hashlib.sha256(source.blocks.firsts.tobytes() + repr(said).encode()).hexdigest()[:16]
 
 
-def items(recipe: Recipe, samples: Samples, value: Callable[[dict[str, Any]], Any]) -> Iterator[tuple[Any, int]]:
-    """Yield the items of a recipe, each with how many samples are over when it is used.
-
-    Parameters
-    ----------
-    value : callable
-        Makes what functions and callers see of arrays by name.
-    """
-    for item, done in _batches(recipe, samples, value) if recipe.batch else _singles(recipe, samples, value):
+def items(recipe: Recipe, samples: Samples) -> Iterator[tuple[Any, int]]:
+    """Yield the items of a recipe, each with how many samples are over when it is used."""
+    for item, done in _batches(recipe, samples) if recipe.batch else _singles(recipe, samples):
         changed, kept = apply(recipe.after, item)
         if kept:
             yield changed, done
@@ -113,47 +107,27 @@ def apply(steps: tuple[Step, ...], item: Any) -> tuple[Any, bool]:
     return item, True
 
 
-def _singles(recipe: Recipe, samples: Samples, value: Callable[[dict[str, Any]], Any]) -> Iterator[tuple[Any, int]]:
-    while taken := samples.take(1):
-        item, kept = apply(recipe.before, value({name: one[0] for name, one in taken.items()}))
+def _singles(recipe: Recipe, samples: Samples) -> Iterator[tuple[Any, int]]:
+    while (sample := samples.one()) is not None:
+        item, kept = apply(recipe.before, sample)
         if kept:
             yield item, samples.done
 
 
-def _batches(recipe: Recipe, samples: Samples, value: Callable[[dict[str, Any]], Any]) -> Iterator[tuple[Any, int]]:
+def _batches(recipe: Recipe, samples: Samples) -> Iterator[tuple[Any, int]]:
     batch = recipe.batch
     if batch is None:
         return
     if not recipe.before and batch.collate is None:
-        while taken := samples.take(batch.size):
-            if not batch.drop_last or len(next(iter(taken.values()))) == batch.size:
-                yield value(taken), samples.done
+        while (found := samples.many(batch.size)) is not None:
+            if not batch.drop_last or found[1] == batch.size:
+                yield found[0], samples.done
         return
     collected, done = [], 0
-    for item, done in _singles(recipe, samples, value):
+    for item, done in _singles(recipe, samples):
         collected.append(item)
         if len(collected) == batch.size:
             yield (batch.collate or stack)(collected), done
             collected = []
     if collected and not batch.drop_last:
         yield (batch.collate or stack)(collected), samples.done
-
-
-def stack(collected: list[Any]) -> Any:
-    """Put samples side by side, as torch does where it is there, else arrays in dicts and tuples."""
-    try:
-        from torch.utils.data import default_collate
-    except ImportError:
-        return _stacked(collected)
-    return default_collate(collected)
-
-
-def _stacked(collected: list[Any]) -> Any:
-    import numpy as np
-
-    first = collected[0]
-    if isinstance(first, dict):
-        return {name: _stacked([one[name] for one in collected]) for name in first}
-    if isinstance(first, tuple):
-        return tuple(_stacked(list(one)) for one in zip(*collected, strict=True))
-    return np.stack([np.asarray(one) for one in collected])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jupyter_gpu_ext.datasets.engine import is_of_one_part
+from jupyter_gpu_ext.datasets.values import seen
 from jupyter_gpu_ext.errors import GpuExtError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from jupyter_gpu_ext.datasets.engine import Engine, Held
+    from jupyter_gpu_ext.datasets.engine import Held, ZarrEngine
     from jupyter_gpu_ext.datasets.shuffle import Drawn
     from jupyter_gpu_ext.datasets.source import Source
 
@@ -62,7 +63,7 @@ class Samples:
     """
 
     def __init__(
-        self, source: Source, engine: Engine, drawn: Iterator[Drawn], left: dict[int, int], on_error: OnError
+        self, source: Source, engine: ZarrEngine, drawn: Iterator[Drawn], left: dict[int, int], on_error: OnError
     ) -> None:
         self.done = 0
         self.used_bytes = 0
@@ -75,6 +76,16 @@ class Samples:
         self._on_error = on_error
         self._numbers = np.empty(0, np.int64)
         self._samples = np.empty(0, np.int64)
+
+    def one(self) -> Any:
+        """Return the next sample as functions see it, None at the end."""
+        taken = self.take(1)
+        return self._value({name: array[0] for name, array in taken.items()}) if taken else None
+
+    def many(self, count: int) -> tuple[Any, int] | None:
+        """Return the next samples side by side, and how many they are: fewer at the end, where None follows."""
+        taken = self.take(count)
+        return (self._value(taken), len(next(iter(taken.values())))) if taken else None
 
     def take(self, count: int) -> Arrays:
         """Return the next samples of each array, as new arrays: `count` of them, fewer at the end.
@@ -150,3 +161,8 @@ class Samples:
             if (said := str(error)) not in self.losses.faults:
                 self.losses.faults.append(said)
             return None
+
+    def _value(self, arrays: Arrays) -> Any:
+        """Return what a person sees of arrays by name."""
+        made = {name: seen(array, self._source.arrays[name].dtype) for name, array in arrays.items()}
+        return next(iter(made.values())) if self._source.node.kind == "array" else made

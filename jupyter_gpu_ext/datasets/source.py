@@ -73,15 +73,40 @@ class Source:
     blocks: Blocks
 
     @property
+    def shown(self) -> str:
+        """The store, for messages."""
+        return self.node.shown
+
+    @property
+    def digest(self) -> str:
+        """Nothing: the order of entries is all that tells one order of samples from another."""
+        return ""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes from storage so far."""
+        return self.node.objects.bytes_read
+
+    @property
+    def requests(self) -> int:
+        """Requests so far."""
+        return self.node.requests
+
+    @property
     def entry_bytes(self) -> int:
         """What one entry of the sample axis takes, of all arrays."""
         return sum(_entry_bytes(one, self.places[name]) for name, one in self.arrays.items())
 
     @property
-    def chunk_entries(self) -> int:
-        """How many entries of the sample axis a chunk has, of the array with the largest entries."""
+    def busy_seconds(self) -> float:
+        """While at least one request was under way, so far."""
+        return self.node.objects.busy.seconds
+
+    @property
+    def chunk_samples(self) -> float:
+        """Samples that a chunk holds a part of, of the array with the largest entries."""
         name = max(self.arrays, key=lambda one: _entry_bytes(self.arrays[one], self.places[one]))
-        return int(self.arrays[name].array.chunks[self.places[name]])
+        return self.arrays[name].array.chunks[self.places[name]] / self.blocks.windows.stride
 
     def entry_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one entry of an array."""

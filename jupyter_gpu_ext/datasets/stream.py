@@ -1,4 +1,4 @@
-"""`ZarrStream`: samples for a training straight from a Zarr store, in an order of their own, read ahead."""
+"""What all streams have: samples in an order of their own, read ahead, shared by ranks and workers, resumed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from jupyter_gpu_ext.datasets.blocks import Windows
 from jupyter_gpu_ext.datasets.bring import Bringing
-from jupyter_gpu_ext.datasets.engine import Engine
 from jupyter_gpu_ext.datasets.iteration import ITERATIONS, Before, Iteration
 from jupyter_gpu_ext.datasets.prefetch import made_ahead
 from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
 from jupyter_gpu_ext.datasets.report import Report
-from jupyter_gpu_ext.datasets.samples import Samples
 from jupyter_gpu_ext.datasets.shard import Reader, parts, share
 from jupyter_gpu_ext.datasets.shuffle import Shuffle, block_order, draw, left_after
-from jupyter_gpu_ext.datasets.source import Asked, open_source
 from jupyter_gpu_ext.errors import BadRequestError, NotInstalledError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.tensors.precision import parse_dtype
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
+    from jupyter_gpu_ext.datasets.engine import Engine
+    from jupyter_gpu_ext.datasets.protocols import Asked, Samples, Source
     from jupyter_gpu_ext.datasets.samples import OnError
     from jupyter_gpu_ext.datasets.shard import Part, Uneven
-    from jupyter_gpu_ext.datasets.source import Source
+    from jupyter_gpu_ext.datasets.shuffle import Drawn
 
-_MEMORY_BYTES = 512 << 20
+MEMORY_BYTES = 512 << 20
 # A block is a small part of that, so that several are held and others come meanwhile.
-_BLOCKS = 16
+BLOCKS = 16
 _FORMAT = 1
 
 
@@ -46,44 +44,11 @@ def _base() -> Any:
     return IterableDataset
 
 
-class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
-    """Samples of one or several arrays of a Zarr store, aligned along one axis.
+class Stream(_base()):  # type: ignore[misc]  # torch may be absent
+    """The chain of every stream: an order, functions, batches, a device; ranks and workers; where it is.
 
-    Each method of the chain returns a new stream. Items are dicts of tensors by array (one tensor where the URL means
-    one array), ndarrays where torch is not installed; each is a copy of its own.
-
-    Parameters
-    ----------
-    url : str
-        'connection://key' of a group or an array, Zarr 2 or 3.
-    arrays : sequence of str
-        Names or globs of those that belong together; all of them by default.
-    sample_axis : str or int
-        The dimension's name, or its place among the axes of each array.
-    window : int or (int, int), optional
-        A sample is so many entries that follow one another; the second number is how far the next one is, 1 by default.
-    select : str
-        As for `load`: '0:1000, :, ::2' or 'time=2020, latitude=60:30', the sample axis included.
-    raw : bool
-        Stored values, without CF decoding.
-    uneven : {'drop', 'pad'}
-        Where the ranks do not divide the samples: the last ones of the epoch's order are dropped, or its first ones
-        come twice. All ranks make as many steps.
-    on_error : {'raise', 'skip'}
-        Whether a chunk that is damaged or refused ends the epoch, or its block's samples are left out and counted.
-    memory_bytes : int
-        What is read ahead and held may take; a shuffle that spans more takes more.
-
-    Raises
-    ------
-    BadRequestError
-        When the arrays have no such axis, or not equally many entries along it (when it is first used).
-
-    Examples
-    --------
-    >>> stream = ZarrStream("era5://train.zarr", arrays=["x", "y"])  # doctest: +SKIP
-    >>> for batch in stream.shuffle(seed=0).batch(32).prefetch(2):  # doctest: +SKIP
-    ...     train(batch["x"], batch["y"])
+    Each method of the chain returns a new stream. What is read, and how, its subclasses say: `_open`, `_engine`,
+    `_samples`.
     """
 
     _recipe: Recipe
@@ -95,37 +60,27 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
     _pid: int
     _iteration: Iteration | None
 
-    def __init__(
-        self,
-        url: str,
-        arrays: Sequence[str] = (),
-        *,
-        sample_axis: str | int = 0,
-        window: int | tuple[int, int] | None = None,
-        select: str = "",
-        raw: bool = False,
-        uneven: Uneven = "drop",
-        on_error: OnError = "raise",
-        memory_bytes: int = _MEMORY_BYTES,
-    ) -> None:
-        if isinstance(arrays, str):
-            raise BadRequestError("arrays is a list of names.", hint=f"arrays=[{arrays!r}]")
+    def _ask(self, asked: Asked, *, memory_bytes: int, uneven: Uneven, on_error: OnError) -> None:
+        """Begin the chain."""
         if uneven not in {"drop", "pad"} or on_error not in {"raise", "skip"} or memory_bytes < 1:
             raise BadRequestError(
                 "uneven is 'drop' or 'pad', on_error 'raise' or 'skip', memory_bytes 1 or more.",
                 hint="Leave them out for the defaults.",
             )
-        asked = Asked(
-            url=str(url),
-            arrays=tuple(arrays),
-            sample_axis=sample_axis,
-            windows=_windows(window),
-            select=select,
-            raw=raw,
-            most_block_bytes=max(1, memory_bytes // _BLOCKS),
-        )
         recipe = Recipe(asked=asked, memory_bytes=memory_bytes, uneven=uneven, on_error=on_error)
         self.__setstate__({"recipe": recipe, "epoch": 0, "state": None, "resumes": False, "ranks": None})
+
+    async def _open(self, asked: Any) -> Source:
+        """Open what is read."""
+        raise NotImplementedError
+
+    def _engine(self, source: Any, parts: Mapping[int, Part]) -> Engine[Any]:
+        """Begin to fetch parts ahead."""
+        raise NotImplementedError
+
+    def _samples(self, source: Any, engine: Any, drawn: Iterator[Drawn], left: dict[int, int]) -> Samples:
+        """Return what takes samples out of the parts."""
+        raise NotImplementedError
 
     def shuffle(self, seed: int = 0, buffer: int = 1024) -> Self:
         """Return the stream in another order each epoch: blocks are permuted, samples drawn across `buffer` of them."""
@@ -198,7 +153,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
             iteration begins).
         """
         if state.get("format") != _FORMAT or not {"epoch", "done", "digest", "reader"} <= state.keys():
-            raise BadRequestError("This is no state of a ZarrStream.", hint="Give what state_dict() returned.")
+            raise BadRequestError("This is no state of a stream.", hint="Give what state_dict() returned.")
         self._state, self._epoch, self._resumes = dict(state), int(state["epoch"]), True
 
     def report(self) -> Report:
@@ -227,14 +182,14 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         mine = self._parts_of(source, reader, epoch)
         left = left_after(blocks, mine, recipe.shuffle, epoch, skip)
         drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
-        bringing = Bringing(recipe.device, recipe.dtype, source.node.shown) if recipe.device else None
+        bringing = Bringing(recipe.device, recipe.dtype, source.shown) if recipe.device else None
         before = Before.of(source)
-        with Engine(source, {at: mine[at] for at in left}, memory_bytes=recipe.memory_bytes) as engine:
-            samples = Samples(source, engine, drawn, left, recipe.on_error)
+        with self._engine(source, {at: mine[at] for at in left}) as engine:
+            samples = self._samples(source, engine, drawn, left)
             run = Iteration(before=before, recipe=recipe, source=source, engine=engine, samples=samples)
             self._iteration = run
             ITERATIONS.add(run)
-            made = run.timed(items(recipe, samples, lambda arrays: _value(source, arrays)))
+            made = run.timed(items(recipe, samples))
             if recipe.prefetch:
                 made = made_ahead(made, recipe.prefetch, engine.close)
             try:
@@ -283,13 +238,13 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
     def _check_not_forked(self) -> None:
         if os.getpid() != self._pid:
             raise BadRequestError(
-                "A ZarrStream cannot be read in a forked process: its connections stayed in the first one.",
+                "A stream cannot be read in a forked process: its connections stayed in the first one.",
                 hint="DataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context='spawn')",
             )
 
     def _opened(self) -> Source:
         if self._source is None:
-            self._source = LOOP.run(open_source(self._recipe.asked))
+            self._source = LOOP.run(self._open(self._recipe.asked))
         return self._source
 
     def _rank_and_world(self) -> tuple[int, int]:
@@ -314,7 +269,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
             "epoch": self._epoch,
             "done": 0,
             "reader": dataclasses.asdict(reader),
-            "digest": self._recipe.digest(source.blocks),
+            "digest": self._recipe.digest(source),
         }
 
     def _begun_at(self, there: dict[str, Any]) -> dict[str, Any]:
@@ -332,7 +287,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         if there["digest"] != state["digest"]:
             raise BadRequestError(
                 f"The state is of another order of samples than {printable(redact(self._recipe.asked.url))} has now.",
-                hint="Arrays, window, select, shuffle, batch and memory_bytes are to be what they were.",
+                hint="What is read, shuffle, batch and memory_bytes are to be what they were.",
             )
         return state
 
@@ -356,28 +311,6 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         # A forked process has the object, and none of its threads.
         self._pid = os.getpid()
         self._iteration = None
-
-
-def _windows(window: int | tuple[int, int] | None) -> Windows:
-    if window is None:
-        return Windows()
-    size, stride = (window, 1) if isinstance(window, int) else window
-    return Windows(size=size, stride=stride, single=False)
-
-
-def _value(source: Source, arrays: dict[str, Any]) -> Any:
-    """Return what a person sees of arrays by name."""
-    try:
-        import torch
-    except ImportError:
-        made = arrays
-    else:
-        made = {}
-        for name, array in arrays.items():
-            tensor = torch.as_tensor(array)
-            # numpy has no such type, and holds its bits.
-            made[name] = tensor.view(torch.bfloat16) if source.arrays[name].dtype == "bfloat16" else tensor
-    return next(iter(made.values())) if source.node.kind == "array" else made
 
 
 def _shown(reader: dict[str, int]) -> str:

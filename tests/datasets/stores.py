@@ -10,7 +10,7 @@ import zarr
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jupyter_gpu_ext.datasets.stream import ZarrStream
+    from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 
 ENTRIES = 60
 

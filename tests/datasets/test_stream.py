@@ -17,7 +17,7 @@ import zarr
 from torch.utils.data import DataLoader, IterableDataset
 
 from jupyter_gpu_ext.datasets.checkpointer import Checkpointer
-from jupyter_gpu_ext.datasets.stream import ZarrStream
+from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from jupyter_gpu_ext.errors import BadRequestError, NotFoundError, ObjectChangedError, TensorFormatError
 from tests.conftest import azure_fields, write_connections
 from tests.datasets.stores import ENTRIES, got, write

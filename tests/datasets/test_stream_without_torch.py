@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from jupyter_gpu_ext.datasets.stream import ZarrStream
+from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from tests.datasets.stores import got, write
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ PROGRAM = """
 import json, sys
 sys.modules["torch"] = None
 import numpy as np
-from jupyter_gpu_ext.datasets.stream import ZarrStream
+from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from jupyter_gpu_ext.errors import NotInstalledError
 stream = ZarrStream(sys.argv[1]).shuffle(seed=1, buffer=20)
 came = [batch["y"] for batch in stream.map(lambda one: {"y": one["y"]}).batch(7)]

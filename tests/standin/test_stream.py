@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from jupyter_gpu_ext.datasets.stream import ZarrStream
+from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from jupyter_gpu_ext.errors import DeviceError
 from jupyter_gpu_ext.tensors.copies import StreamCopies
 from tests.datasets.stores import ENTRIES, write
