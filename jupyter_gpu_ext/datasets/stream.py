@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 import time
+from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_gpu_ext.datasets.bring import Bringing
@@ -59,6 +60,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     _source: Source | None
     _pid: int
     _iteration: Iteration | None
+    _in_workers: bool
 
     def _ask(self, asked: Asked, *, memory_bytes: int, uneven: Uneven, on_error: OnError) -> None:
         """Begin the chain."""
@@ -137,8 +139,18 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as plain data: `load_state_dict` and an iteration give exactly the rest.
 
-        In the workers of a `DataLoader` each has a state of its own; the stream in the main process knows of none.
+        In the workers of a `DataLoader` each has a state of its own, which a `StatefulDataLoader` gathers.
+
+        Raises
+        ------
+        BadRequestError
+            In the process that handed the stream to such workers: it does not know where they are.
         """
+        if self._in_workers:
+            raise BadRequestError(
+                "The stream is read in the workers of a DataLoader, which alone know where they are.",
+                hint="Keep the loader's state: torchdata.stateful_dataloader.StatefulDataLoader; or num_workers=0.",
+            )
         if self._state is not None:
             return dict(self._state)
         return self._state_at(self._opened(), self._reader())
@@ -168,6 +180,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
 
     def __iter__(self) -> Iterator[Any]:
         self._check_not_forked()
+        self._in_workers = False
         source, reader = self._opened(), self._reader()
         begun = self._begun_at(self._state_at(source, reader))
         try:
@@ -292,6 +305,8 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         return state
 
     def __getstate__(self) -> dict[str, Any]:
+        # A process that begins with the stream reads it.
+        self._in_workers |= get_spawning_popen() is not None
         # The connection's name goes along, never an open one; a worker is of the rank that starts it.
         return {
             "recipe": self._recipe,
@@ -311,6 +326,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         # A forked process has the object, and none of its threads.
         self._pid = os.getpid()
         self._iteration = None
+        self._in_workers = False
 
 
 def _shown(reader: dict[str, int]) -> str:

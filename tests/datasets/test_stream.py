@@ -15,6 +15,7 @@ import pytest
 import torch
 import zarr
 from torch.utils.data import DataLoader, IterableDataset
+from torchdata.stateful_dataloader import StatefulDataLoader
 
 from jupyter_gpu_ext.datasets.checkpointer import Checkpointer
 from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
@@ -217,6 +218,33 @@ def test_workers(path: str, context: str) -> None:
     assert len(batches) == len(loader) == len(stream)
     assert sorted(torch.cat(batches).tolist()) == list(range(ENTRIES))
     assert sorted(map(len, batches)) == [4, *[7] * 8]
+
+
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+def test_workers_go_on_where_they_were(path: str) -> None:
+    def loader() -> StatefulDataLoader:
+        stream = ZarrStream(path).shuffle(seed=1, buffer=10).batch(7)
+        return StatefulDataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context="spawn")
+
+    whole = [batch["y"].tolist() for batch in loader()]
+    broken = loader()
+    reading = iter(broken)
+    came = [next(reading)["y"].tolist() for _ in range(3)]
+    state = broken.state_dict()
+    del reading
+    rest = loader()
+    rest.load_state_dict(state)
+    assert came + [batch["y"].tolist() for batch in rest] == whole
+
+
+def test_the_stream_of_workers_has_no_state_of_its_own(path: str) -> None:
+    stream = ZarrStream(path).batch(7)
+    loader = DataLoader(stream, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    next(iter(loader))
+    with pytest.raises(BadRequestError, match="StatefulDataLoader"):
+        stream.state_dict()
+    next(iter(stream))
+    assert stream.state_dict()["done"] == 7
 
 
 @pytest.mark.filterwarnings("ignore:This process")
