@@ -197,6 +197,8 @@ def check_order(given: dict) -> None:
     cuts = [parts_of(shared, reader) for reader in readers(given["world"], given["workers"])]
     joined = [(part.block, at) for mine in cuts for part in mine for at in range(part.first, part.stop)]
     assert joined == told[: len(joined)]
+    # A block is read twice only where it is cut.
+    assert sum(map(len, cuts)) < given["blocks"].count + len(cuts)
 
 
 def check_resume(given: dict, at: float) -> None:
