@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext import gpu as gpu
     from jupyter_gpu_ext._version import __version__ as __version__
     from jupyter_gpu_ext.datasets.checkpointer import Checkpointer as Checkpointer
+    from jupyter_gpu_ext.datasets.files import files as files
     from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream as ZarrStream
     from jupyter_gpu_ext.export.checkup import check_job as check_job
     from jupyter_gpu_ext.job.measure import measure as measure
@@ -44,6 +45,7 @@ _HOMES = {
     "connect": "jupyter_gpu_ext.storage.connect",
     "cp": "jupyter_gpu_ext.storage.cp",
     "disconnect": "jupyter_gpu_ext.storage.connect",
+    "files": "jupyter_gpu_ext.datasets.files",
     "fs": "jupyter_gpu_ext.storage.filesystem",
     "info": "jupyter_gpu_ext.tensors.api",
     "load": "jupyter_gpu_ext.tensors.loader",
@@ -71,6 +73,7 @@ __all__ = [
     "connect",
     "cp",
     "disconnect",
+    "files",
     "fs",
     "gpu",
     "info",

@@ -131,6 +131,7 @@ def _layout(source: Source, recipe: Recipe) -> Layout:
         buffer=recipe.shuffle.buffer if recipe.shuffle else 0,
         prefetch=recipe.prefetch,
         memory_bytes=recipe.memory_bytes,
+        stored=source.stored,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from jupyter_gpu_ext.datasets.blocks import Blocks
@@ -43,6 +43,10 @@ class Source(Protocol):
     @property
     def busy_seconds(self) -> float:
         """While at least one request was under way, so far."""
+
+    @property
+    def stored(self) -> Literal["chunks", "files"]:
+        """What samples are stored in."""
 
     @property
     def chunk_samples(self) -> float:

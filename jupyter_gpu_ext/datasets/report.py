@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from jupyter_gpu_ext.text import format_bytes, format_count, printable
 
@@ -23,6 +23,8 @@ class Layout:
     prefetch : int
         Items that are made ahead.
     memory_bytes : int
+    stored : {'chunks', 'files'}
+        What samples are stored in.
     """
 
     chunk_samples: float = 0.0
@@ -30,6 +32,7 @@ class Layout:
     buffer: int = 0
     prefetch: int = 0
     memory_bytes: int = 0
+    stored: Literal["chunks", "files"] = "chunks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +146,9 @@ class Report:
             f"{self.share(self.wait_seconds):.0%} of the time",
             f"network busy {self.share(self.network_seconds):.0%} · decoding {self.share(self.decode_seconds):.0%} · "
             f"copying {self.share(self.copy_seconds):.0%} · functions {self.share(self.function_seconds):.0%}",
-            f"{format_bytes(self.bytes_read)} in {format_count(self.requests, 'request')}, chunks hold "
-            f"{self.read_ratio:.1f}x what samples use, up to {format_bytes(self.most_held_bytes)} held",
+            f"{format_bytes(self.bytes_read)} in {format_count(self.requests, 'request')}, "
+            f"{self.layout.stored} hold {self.read_ratio:.1f}x what samples use, "
+            f"up to {format_bytes(self.most_held_bytes)} held",
         ]
         if self.faults:
             said.append(f"{format_count(self.lost_samples, 'sample')} left out: {printable(self.faults[0])}")
@@ -198,6 +202,8 @@ def _of_the_store(report: Report) -> str:
             "chunks that end where the selection does are read faster."
         )
     if report.network_seconds >= report.decode_seconds:
+        if each < _SMALL_REQUEST_BYTES and layout.stored == "files":
+            return f"Requests bring {format_bytes(each)}, a file each: tar shards of many are read faster."
         if each < _SMALL_REQUEST_BYTES:
             return (
                 f"Requests bring {format_bytes(each)}, a chunk {layout.chunk_samples:.0f} samples: "
@@ -207,5 +213,6 @@ def _of_the_store(report: Report) -> str:
             return f"memory_bytes={2 * layout.memory_bytes} reads further ahead."
         return "The network is the limit: a nearer copy, or stronger compression."
     if report.share(report.decode_seconds) > _MOST:
-        return "Decoding is the limit: more cores, or a lighter codec such as lz4 or zstd at level 1."
+        lighter = "smaller images" if layout.stored == "files" else "a lighter codec such as lz4 or zstd at level 1"
+        return f"Decoding is the limit: more cores, or {lighter}."
     return ""

@@ -1,7 +1,8 @@
 """The order of an epoch, by its seed and its number alone: blocks are permuted, samples drawn across several of them.
 
 Each sample of a block comes somewhere in the `buffer` samples after the block's turn. So blocks are asked for one after
-another, no more of them than the buffer spans are held, and none is asked for twice.
+another, no more of them than the buffer spans are held, and none is asked for twice. Blocks of one sample come as they
+are permuted: that is every order already.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def left_after(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, e
 
 
 def _drawn(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int) -> Iterator[Drawn]:
-    if shuffle is None:
+    if shuffle is None or blocks.count == blocks.samples:
+        # Where each block is one sample, nothing is left to draw.
         for number, part in enumerate(parts):
             yield Drawn(np.full(part.count, number), np.arange(part.first, part.stop))
         return

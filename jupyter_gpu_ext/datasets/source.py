@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jupyter_gpu_ext.datasets.blocks import Extent, borders, cut
 from jupyter_gpu_ext.errors import BadRequestError
@@ -66,6 +66,8 @@ class Source:
         The sample axis of each array, among the axes that are stored.
     blocks : Blocks
     """
+
+    stored: ClassVar[Literal["chunks"]] = "chunks"
 
     node: ZarrNode
     arrays: Mapping[str, ArrayPlan]

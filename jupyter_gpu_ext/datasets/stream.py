@@ -185,6 +185,9 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         begun = self._begun_at(self._state_at(source, reader))
         try:
             yield from self._read(source, reader, begun)
+        except GeneratorExit:
+            # Whoever leaves early finds the same again.
+            raise
         except BaseException:
             # Whatever it was: the next one looks at the store anew.
             self._source = None
@@ -255,7 +258,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
                 hint="DataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context='spawn')",
             )
 
-    def _opened(self) -> Source:
+    def _opened(self) -> Any:
         if self._source is None:
             self._source = LOOP.run(self._open(self._recipe.asked))
         return self._source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class Busy:
-    """A clock that runs while somebody is at work, however many they are; written by one thread, read by any."""
+    """A clock that runs while somebody is at work, however many they are; any threads."""
 
-    __slots__ = ("_at_work", "_before", "_since")
+    __slots__ = ("_at_work", "_before", "_lock", "_since")
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._at_work = 0
         self._before = 0.0
         self._since = 0.0
@@ -23,18 +25,21 @@ class Busy:
     @property
     def seconds(self) -> float:
         """So far, what is under way included."""
-        running = time.monotonic() - self._since if self._at_work else 0.0
-        return self._before + running
+        with self._lock:
+            running = time.monotonic() - self._since if self._at_work else 0.0
+            return self._before + running
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Let the clock run for the block."""
-        if not self._at_work:
-            self._since = time.monotonic()
-        self._at_work += 1
+        with self._lock:
+            if not self._at_work:
+                self._since = time.monotonic()
+            self._at_work += 1
         try:
             yield
         finally:
-            self._at_work -= 1
-            if not self._at_work:
-                self._before += time.monotonic() - self._since
+            with self._lock:
+                self._at_work -= 1
+                if not self._at_work:
+                    self._before += time.monotonic() - self._since

@@ -59,7 +59,7 @@ def load_arrays(
     started = time.monotonic()
     opened = LOOP.run(open_tensors(url, keys=keys, cache=cache), tick=lambda: report(Progress(total_bytes=0)))
     plan, shown = make_plan(opened.file, keys), printable(opened.file.url)
-    types = _types(plan, shown)
+    _types(plan, shown)
     assembly = Assembly(plan, {"cpu": _ArrayCopies()}, dict.fromkeys(plan.spans, "cpu"), shown)
     progress = Progress(plan.bytes_read)
 
@@ -71,12 +71,12 @@ def load_arrays(
         read_plan(opened.readers, assembly, progress, ring_bytes=ring_bytes(os.environ, on_device=False)), tick=tick
     )
     made: list[tuple[str, int, Any]] = []
+    build = ArrayBuilder(assembly.storages, plan, shown)
 
     def leaf(one: Tensor | Value) -> Any:
-        if isinstance(one, Value):
-            return _value(one)
-        value = _array(one, assembly.storages, plan.spans, types[one.dtype])
-        made.append((one.storage, plan.spans[one.storage].size_bytes, value))
+        value = build(one)
+        if not isinstance(one, Value):
+            made.append((one.storage, plan.spans[one.storage].size_bytes, value))
         return value
 
     value = replace(opened.file.tree if not keys else dict(plan.tensors), leaf)
@@ -96,6 +96,32 @@ def load_arrays(
         notes=("NumPy arrays, since torch is not installed", *opened.file.notes),
     )
     return value, receipt
+
+
+class ArrayBuilder:
+    """Make arrays over the storages of one load.
+
+    Parameters
+    ----------
+    storages : mapping of str to numpy.ndarray
+        The bytes of each storage's span.
+
+    Raises
+    ------
+    NotInstalledError
+        For types that only torch has.
+    """
+
+    def __init__(self, storages: Mapping[str, Any], plan: FetchPlan, shown: str) -> None:
+        self._storages = storages
+        self._spans = plan.spans
+        self._types = _types(plan, shown)
+
+    def __call__(self, leaf: Tensor | Value) -> Any:
+        """Return the value of a leaf; arrays of one storage share it."""
+        if isinstance(leaf, Value):
+            return _value(leaf)
+        return _array(leaf, self._storages, self._spans, self._types[leaf.dtype])
 
 
 def _types(plan: FetchPlan, shown: str) -> dict[str, np.dtype[Any]]:

@@ -264,6 +264,15 @@ def _streamed(name: str) -> Iterator[object]:
     yield from (stream.report(), stream.state_dict(), vars(stream))
 
 
+def _file_stream(name: str) -> Iterator[object]:
+    for url in (f"{name}://*.safetensors", f"{name}://{FILE}", f"{name}://none/**"):
+        stream = jg.files(url, on_error="skip").shuffle(seed=1)
+        yield (stream, vars(stream))
+        yield pickle.dumps(stream)
+        yield from stream
+        yield from (stream.classes, stream.report(), stream.state_dict(), vars(stream))
+
+
 def _published(name: str) -> Iterator[object]:
     import numpy as np
 
@@ -302,6 +311,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "connect": lambda name: (jg.connect(f"{name}://{key}") for key in ("", FILE)),
     "cp": lambda name: (jg.cp(f"{name}://{FILE}", f"{name}://copied {at}", overwrite=True) for at in range(2)),
     "disconnect": lambda _: (jg.disconnect(one) for one in ("nobody",)),
+    "files": _file_stream,
     "fs": _files,
     # The doctor takes seconds and knows no connection: its route and its verb are asked.
     "gpu": lambda _: [jg.gpu.status(), jg.gpu.who(), jg.gpu.release("cache")],
