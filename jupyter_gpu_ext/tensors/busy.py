@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
