@@ -7,6 +7,8 @@ import functools
 import os
 import sys
 import time
+from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_gpu_ext.datasets.blocks import Windows
@@ -182,7 +184,8 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as plain data: `load_state_dict` and an iteration give exactly the rest.
 
-        In the workers of a `DataLoader` each has a state of its own; the stream in the main process knows of none.
+        It serves every rank, where all are at the same item of their shares, as they are after a step. In the workers
+        of a `DataLoader` each has a state of its own; the stream in the main process knows of none.
         """
         if self._state is not None:
             return dict(self._state)
@@ -191,13 +194,16 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` says, with the next iteration.
 
+        Of another rank's state the same item of this rank's share is next. With a filter or `on_error='skip'`, which
+        decide at which sample that is, what came before it is read once more.
+
         Raises
         ------
         BadRequestError
             When the state is of another stream: other samples, another shuffle, batch or number of ranks (when the
             iteration begins).
         """
-        if state.get("format") != _FORMAT or not {"epoch", "done", "digest", "reader"} <= state.keys():
+        if state.get("format") != _FORMAT or not {"epoch", "done", "items", "digest", "reader"} <= state.keys():
             raise BadRequestError("This is no state of a ZarrStream.", hint="Give what state_dict() returned.")
         self._state, self._epoch, self._resumes = dict(state), int(state["epoch"]), True
 
@@ -229,6 +235,8 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
         bringing = Bringing(recipe.device, recipe.dtype, source.node.shown) if recipe.device else None
         begun, before = time.monotonic(), (source.node.objects.bytes_read, source.node.requests)
+        # Nothing is done, and yet items came: of another rank, and here they are made again.
+        again = 0 if skip else state["items"]
         waited, count = 0.0, 0
         with Engine(source, {at: mine[at] for at in left}, memory_bytes=recipe.memory_bytes) as engine:
             samples = Samples(source, engine, drawn, left, recipe.on_error)
@@ -237,6 +245,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
             if recipe.prefetch:
                 made = made_ahead(made, recipe.prefetch, engine.close)
             try:
+                deque(islice(made, again), maxlen=0)
                 while True:
                     asked = time.monotonic()
                     item, done = next(made, (None, -1))
@@ -244,11 +253,12 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
                     if done < 0:
                         break
                     count += 1
-                    self._state = {**state, "done": skip + done}
+                    self._state = {**state, "done": skip + done, "items": state["items"] + count}
                     self._report = report(waited=waited, count=count)
                     yield item if bringing is None else bringing(item)
                 engine.finish()
-                self._state = {**state, "done": skip + samples.done}
+                # Of the items, all: another rank may have more of them, or fewer.
+                self._state = {**state, "done": skip + samples.done, "items": None}
                 self._report = report(waited=waited, count=count)
             finally:
                 if bringing is not None:
@@ -313,6 +323,7 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
             "format": _FORMAT,
             "epoch": self._epoch,
             "done": 0,
+            "items": 0,
             "reader": dataclasses.asdict(reader),
             "digest": self._recipe.digest(source.blocks),
         }
@@ -324,9 +335,10 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
         if state is None or not resumes:
             self._state = None
             return there
-        if there["reader"] != state["reader"]:
+        own, its = there["reader"], state["reader"]
+        if {**own, "rank": 0} != {**its, "rank": 0}:
             raise BadRequestError(
-                f"The state is of {_shown(state['reader'])}, this is {_shown(there['reader'])}.",
+                f"The state is of {_shown(its)}, this is {_shown(own)}.",
                 hint="Go on with as many ranks and workers as before; each worker loads its own state.",
             )
         if there["digest"] != state["digest"]:
@@ -334,7 +346,8 @@ class ZarrStream(_base()):  # type: ignore[misc]  # torch may be absent
                 f"The state is of another order of samples than {printable(redact(self._recipe.asked.url))} has now.",
                 hint="Arrays, window, select, shuffle, batch and memory_bytes are to be what they were.",
             )
-        return state
+        is_same = own == its or self._recipe.is_even
+        return {**state, "reader": own, "done": state["done"] if is_same else 0}
 
     def __getstate__(self) -> dict[str, Any]:
         # The connection's name goes along, never an open one; a worker is of the rank that starts it.

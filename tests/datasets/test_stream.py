@@ -195,6 +195,36 @@ def test_state_of_another_stream(path: str) -> None:
         stream.load_state_dict({})
 
 
+@pytest.mark.parametrize("kind", ["plain", "filter", "skip"])
+@pytest.mark.parametrize("after", [1, 3, None])
+def test_one_state_serves_all_ranks(path: str, monkeypatch: pytest.MonkeyPatch, kind: str, after: int | None) -> None:
+    def stream(rank: int) -> ZarrStream:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        made = ZarrStream(path, on_error="skip" if kind == "skip" else "raise", memory_bytes=16 * 480)
+        made = made.shuffle(seed=2, buffer=20)
+        # Ranks are not at the same sample then.
+        return (made.filter(lambda one: int(one["y"]) % 5) if kind == "filter" else made).batch(4).prefetch(1)
+
+    if kind == "skip":
+        damage(path, "x/c/5/0/0")
+    expected = [[one["y"].tolist() for one in stream(rank)] for rank in range(2)]
+    first = stream(0)
+    for number, _ in enumerate(first, start=1):
+        if number == after:
+            break
+    state = json.loads(json.dumps(first.state_dict()))
+    for rank in range(2):
+        rest = stream(rank)
+        rest.load_state_dict(state)
+        came = expected[rank][after:] if after else []
+        assert [one["y"].tolist() for one in rest] == came
+        assert rest.state_dict()["reader"]["rank"] == rank
+        if kind == "plain":
+            # Nothing that came is made again.
+            assert rest.report().samples == sum(map(len, came))
+
+
 def test_ranks_have_equal_shares(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for uneven, count in (("drop", 8), ("pad", 9)):
         came = []
