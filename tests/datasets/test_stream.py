@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from jupyter_gpu_ext.datasets.checkpointer import Checkpointer
 from jupyter_gpu_ext.datasets.stream import ZarrStream
 from jupyter_gpu_ext.errors import BadRequestError, NotFoundError, ObjectChangedError, TensorFormatError
+from jupyter_gpu_ext.export.gather import gather
+from jupyter_gpu_ext.job.lock import Locked
 from tests.conftest import azure_fields, write_connections
 from tests.datasets.stores import ENTRIES, got, write
 from tests.faults.proxy import Fault, Rule, fault_proxy
@@ -261,6 +263,13 @@ def test_a_worker_gets_no_open_connection(path: str) -> None:
     len(stream)
     assert b"Source" not in pickle.dumps(stream)
     assert got(pickle.loads(pickle.dumps(stream))) == list(range(ENTRIES))
+
+
+def test_an_export_is_told_of_the_store(path: str) -> None:
+    stream = ZarrStream(path)
+    assert Locked(url=path) not in gather().reads
+    next(iter(stream))
+    assert Locked(url=path) in gather().reads
 
 
 def damage(path: str, key: str) -> None:
