@@ -1,4 +1,4 @@
-"""The demo: a small store to look into, a tour notebook, and JupyterLab on them.
+"""The demo: a small store to look into, a tour and a training as notebooks, and JupyterLab on them.
 
 Usage: python binder/demo.py prepare | serve | environment
 
@@ -29,10 +29,15 @@ DEMO = HERE.parent / ".demo"
 STORE = DEMO / "store"
 RUNS = DEMO / "runs"
 WORK = DEMO / "work"
+NOTEBOOKS = ("tour.ipynb", "forecast.ipynb")
 
 CONNECTIONS = """\
 [connections.demo]
 root = {store}
+read_only = true
+
+[connections.era5]
+root = {era5}
 read_only = true
 
 [connections.runs]
@@ -45,20 +50,25 @@ README = """This folder is the store of the demo. Click a checkpoint to see what
 
 
 def prepare() -> None:
-    """Write the store, the connections file and the notebook; the notebook only once, it is the person's."""
-    for folder in (STORE / "checkpoints", STORE / "tiny-llm", RUNS, WORK, DEMO / "settings"):
+    """Write the store, the connections file and the notebooks; these only once, they are the person's."""
+    for folder in (STORE / "checkpoints", STORE / "tiny-llm", STORE / "era5", RUNS, WORK, DEMO / "settings"):
         folder.mkdir(parents=True, exist_ok=True)
     (STORE / "README.txt").write_text(README)
     torch.manual_seed(0)
     write_checkpoints(STORE / "checkpoints")
     write_safetensors(STORE / "tiny-llm" / "model.safetensors", tiny_llm())
     write_weather(STORE / "weather.zarr")
-    (DEMO / "connections.toml").write_text(CONNECTIONS.format(store=json.dumps(str(STORE)), runs=json.dumps(str(RUNS))))
+    write_era5(STORE / "era5" / "train.zarr", range(400))
+    write_era5(STORE / "era5" / "valid.zarr", range(400, 480))
+    places = {"store": STORE, "era5": STORE / "era5", "runs": RUNS}
+    said = CONNECTIONS.format(**{name: json.dumps(str(place)) for name, place in places.items()})
+    (DEMO / "connections.toml").write_text(said)
     quiet = DEMO / "settings" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True, exist_ok=True)
     (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    if not (WORK / "tour.ipynb").exists():
-        shutil.copyfile(HERE / "tour.ipynb", WORK / "tour.ipynb")
+    for name in NOTEBOOKS:
+        if not (WORK / name).exists():
+            shutil.copyfile(HERE / name, WORK / name)
 
 
 def write_checkpoints(folder: Path) -> None:
@@ -107,8 +117,7 @@ def write_weather(folder: Path) -> None:
     }
     packed = {"units": "K", "long_name": "2 metre temperature", "scale_factor": 0.01, "add_offset": 273.15}
     group = zarr.create_group(folder, overwrite=True, zarr_format=3)
-    for name, (values, attributes) in axes.items():
-        group.create_array(name, data=values, dimension_names=[name], attributes=attributes)
+    write_axes(group, axes)
     group.create_array(
         "t2m",
         data=np.round((kelvin - 273.15) / 0.01).astype(np.int16),
@@ -116,6 +125,39 @@ def write_weather(folder: Path) -> None:
         dimension_names=list(axes),
         attributes=packed,
     )
+
+
+def write_era5(folder: Path, hours: range) -> None:
+    """Write three fields as ERA5 has them, hour by hour: waves that go round the earth, each at its own speed."""
+    north, east = np.arange(75.0, -76.0, -10.0), np.arange(0.0, 360.0, 11.25)
+    axes = {
+        "time": (np.array(hours), {"units": "hours since 2020-01-01", "calendar": "proleptic_gregorian"}),
+        "latitude": (north, {"units": "degrees_north", "standard_name": "latitude"}),
+        "longitude": (east, {"units": "degrees_east", "standard_name": "longitude"}),
+    }
+    group = zarr.create_group(folder, overwrite=True, zarr_format=3)
+    write_axes(group, axes)
+    time, around = np.array(hours)[:, None, None], np.radians(east)[None, None, :]
+    warm, draw = np.cos(np.radians(north))[None, :, None], np.random.default_rng(0)
+    # Unit, mean, swing, and how many hours a chunk holds: not the same for all.
+    fields = {"t2m": ("K", 265 + 30 * warm, 12, 8), "u10": ("m s**-1", 0, 5, 12), "v10": ("m s**-1", 0, 5, 12)}
+    for name, (unit, mean, swing, chunk) in fields.items():
+        kinds = zip((1, 2, 3, 5), draw.uniform(0.1, 0.6, 4), draw.uniform(0, 6, 4), strict=True)
+        waves = sum(np.cos(number * around - speed * time + phase) for number, speed, phase in kinds) / 4
+        packing = {"units": unit, "scale_factor": 0.002, "add_offset": 280.0 if name == "t2m" else 0.0}
+        group.create_array(
+            name,
+            data=np.round((mean + swing * warm * waves - packing["add_offset"]) / 0.002).astype(np.int16),
+            chunks=(chunk, len(north), len(east)),
+            dimension_names=list(axes),
+            attributes={**packing, "_FillValue": -32768},
+        )
+
+
+def write_axes(group: zarr.Group, axes: dict[str, tuple[np.ndarray, dict[str, str]]]) -> None:
+    """Write the arrays that say where the others' values are."""
+    for name, (values, attributes) in axes.items():
+        group.create_array(name, data=values, dimension_names=[name], attributes=attributes)
 
 
 def environment() -> dict[str, str]:

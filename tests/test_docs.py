@@ -27,10 +27,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def magics() -> list[tuple[str, str]]:
-    """Return every line of our magics in the documentation and the tour."""
+    """Return every line of our magics in the documentation and the demo's notebooks."""
     blocks = [block for page in PAGES for language, block in _BLOCK.findall(page.read_text()) if language == "python"]
-    tour = json.loads((ROOT / "binder" / "tour.ipynb").read_text())
-    blocks += ["".join(cell["source"]) for cell in tour["cells"] if cell["cell_type"] == "code"]
+    for notebook in sorted((ROOT / "binder").glob("*.ipynb")):
+        cells = json.loads(notebook.read_text())["cells"]
+        blocks += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return [(name, line) for block in blocks for name, line in _MAGIC.findall(block) if name in lines.MAGICS]
 
 

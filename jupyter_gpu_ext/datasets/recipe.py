@@ -70,6 +70,11 @@ class Recipe:
         return any(one.kind == "filter" for one in self.before)
 
     @property
+    def is_even(self) -> bool:
+        """Whether ranks are at the same sample of their shares after as many items: the chain alone decides."""
+        return not self.filters and self.on_error == "raise"
+
+    @property
     def batch_size(self) -> int:
         """Samples an item."""
         return 1 if self.batch is None else self.batch.size

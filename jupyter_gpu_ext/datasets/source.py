@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jupyter_gpu_ext.datasets.blocks import Extent, borders, cut
 from jupyter_gpu_ext.errors import BadRequestError
+from jupyter_gpu_ext.storage.reads import READS
 from jupyter_gpu_ext.tensors.array_plan import check_readable, outline, plan_array
 from jupyter_gpu_ext.tensors.coordinates import coordinate_of
 from jupyter_gpu_ext.tensors.plan import choose_of
@@ -148,6 +149,7 @@ async def open_source(asked: Asked) -> Source:
     _check_lengths(arrays, places)
     extents = [_extent(one, places[name]) for name, one in arrays.items()]
     blocks = cut(extents, asked.windows, most_bytes=asked.most_block_bytes)
+    READS.add(asked.url, None)
     return Source(node=node, arrays=arrays, places=places, blocks=blocks)
 
 

@@ -6,6 +6,8 @@ import dataclasses
 import os
 import sys
 import time
+from collections import deque
+from itertools import islice
 from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any, Self
 
@@ -139,7 +141,8 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as plain data: `load_state_dict` and an iteration give exactly the rest.
 
-        In the workers of a `DataLoader` each has a state of its own, which a `StatefulDataLoader` gathers.
+        It serves every rank, where all are at the same item of their shares, as they are after a step. In the workers
+        of a `DataLoader` each has a state of its own, which a `StatefulDataLoader` gathers.
 
         Raises
         ------
@@ -158,13 +161,16 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state` says, with the next iteration.
 
+        Of another rank's state the same item of this rank's share is next. With a filter or `on_error='skip'`, which
+        decide at which sample that is, what came before it is read once more.
+
         Raises
         ------
         BadRequestError
             When the state is of another stream: other samples, another shuffle, batch or number of ranks (when the
             iteration begins).
         """
-        if state.get("format") != _FORMAT or not {"epoch", "done", "digest", "reader"} <= state.keys():
+        if state.get("format") != _FORMAT or not {"epoch", "done", "items", "digest", "reader"} <= state.keys():
             raise BadRequestError("This is no state of a stream.", hint="Give what state_dict() returned.")
         self._state, self._epoch, self._resumes = dict(state), int(state["epoch"]), True
 
@@ -199,6 +205,8 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         left = left_after(blocks, mine, recipe.shuffle, epoch, skip)
         drawn = draw(blocks, mine, recipe.shuffle, epoch, skip)
         bringing = Bringing(recipe.device, recipe.dtype, source.shown) if recipe.device else None
+        # Nothing is done, and yet items came: of another rank, and here they are made again.
+        again = 0 if skip else state["items"]
         before = Before.of(source)
         with self._engine(source, {at: mine[at] for at in left}) as engine:
             samples = self._samples(source, engine, drawn, left)
@@ -209,6 +217,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
             if recipe.prefetch:
                 made = made_ahead(made, recipe.prefetch, engine.close)
             try:
+                deque(islice(made, again), maxlen=0)
                 while True:
                     asked = time.monotonic()
                     item, done = next(made, (None, -1))
@@ -216,10 +225,11 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
                     if done < 0:
                         break
                     run.items += 1
-                    self._state = {**state, "done": skip + done}
+                    self._state = {**state, "done": skip + done, "items": state["items"] + run.items}
                     yield item if bringing is None else run.brought(bringing, item)
                 engine.finish()
-                self._state = {**state, "done": skip + samples.done}
+                # Of the items, all: another rank may have more of them, or fewer.
+                self._state = {**state, "done": skip + samples.done, "items": None}
             finally:
                 if bringing is not None:
                     bringing.close()
@@ -284,6 +294,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
             "format": _FORMAT,
             "epoch": self._epoch,
             "done": 0,
+            "items": 0,
             "reader": dataclasses.asdict(reader),
             "digest": self._recipe.digest(source),
         }
@@ -295,9 +306,10 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         if state is None or not resumes:
             self._state = None
             return there
-        if there["reader"] != state["reader"]:
+        own, its = there["reader"], state["reader"]
+        if {**own, "rank": 0} != {**its, "rank": 0}:
             raise BadRequestError(
-                f"The state is of {_shown(state['reader'])}, this is {_shown(there['reader'])}.",
+                f"The state is of {_shown(its)}, this is {_shown(own)}.",
                 hint="Go on with as many ranks and workers as before; each worker loads its own state.",
             )
         if there["digest"] != state["digest"]:
@@ -305,7 +317,8 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
                 f"The state is of another order of samples than {printable(redact(self._recipe.asked.url))} has now.",
                 hint="What is read, shuffle, batch and memory_bytes are to be what they were.",
             )
-        return state
+        is_same = own == its or self._recipe.is_even
+        return {**state, "reader": own, "done": state["done"] if is_same else 0}
 
     def __getstate__(self) -> dict[str, Any]:
         # A process that begins with the stream reads it.

@@ -141,8 +141,9 @@ def _cuda(version: str) -> str:
 def _reads() -> Iterable[Locked]:
     # A link that was read without a connection may hold its secret.
     seen = {url: one for url, one in READS.all().items() if redact(url) == url}
-    yield from (Locked(url=url, size_bytes=one.size_bytes, etag=one.etag) for url, one in seen.items())
     # A folder, such as a Zarr store: which version of it was read is in no single tag.
+    for url, one in seen.items():
+        yield Locked(url=url) if one is None else Locked(url=url, size_bytes=one.size_bytes, etag=one.etag)
     for url in dict.fromkeys(entry.receipt.url for entry in RECEIPTS.all()):
         if url not in seen and redact(url) == url:
             yield Locked(url=url)

@@ -20,6 +20,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from jupyter_gpu_ext.datasets.checkpointer import Checkpointer
 from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from jupyter_gpu_ext.errors import BadRequestError, NotFoundError, ObjectChangedError, TensorFormatError
+from jupyter_gpu_ext.export.gather import gather
+from jupyter_gpu_ext.job.lock import Locked
 from tests.conftest import azure_fields, write_connections
 from tests.datasets.stores import ENTRIES, got, write
 from tests.faults.proxy import Fault, Rule, fault_proxy
@@ -196,6 +198,36 @@ def test_state_of_another_stream(path: str) -> None:
         stream.load_state_dict({})
 
 
+@pytest.mark.parametrize("kind", ["plain", "filter", "skip"])
+@pytest.mark.parametrize("after", [1, 3, None])
+def test_one_state_serves_all_ranks(path: str, monkeypatch: pytest.MonkeyPatch, kind: str, after: int | None) -> None:
+    def stream(rank: int) -> ZarrStream:
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        made = ZarrStream(path, on_error="skip" if kind == "skip" else "raise", memory_bytes=16 * 480)
+        made = made.shuffle(seed=2, buffer=20)
+        # Ranks are not at the same sample then.
+        return (made.filter(lambda one: int(one["y"]) % 5) if kind == "filter" else made).batch(4).prefetch(1)
+
+    if kind == "skip":
+        damage(path, "x/c/5/0/0")
+    expected = [[one["y"].tolist() for one in stream(rank)] for rank in range(2)]
+    first = stream(0)
+    for number, _ in enumerate(first, start=1):
+        if number == after:
+            break
+    state = json.loads(json.dumps(first.state_dict()))
+    for rank in range(2):
+        rest = stream(rank)
+        rest.load_state_dict(state)
+        came = expected[rank][after:] if after else []
+        assert [one["y"].tolist() for one in rest] == came
+        assert rest.state_dict()["reader"]["rank"] == rank
+        if kind == "plain":
+            # Nothing that came is made again.
+            assert rest.report().samples == sum(map(len, came))
+
+
 def test_ranks_have_equal_shares(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for uneven, count in (("drop", 8), ("pad", 9)):
         came = []
@@ -259,6 +291,13 @@ def test_a_worker_gets_no_open_connection(path: str) -> None:
     len(stream)
     assert b"Source" not in pickle.dumps(stream)
     assert got(pickle.loads(pickle.dumps(stream))) == list(range(ENTRIES))
+
+
+def test_an_export_is_told_of_the_store(path: str) -> None:
+    stream = ZarrStream(path)
+    assert Locked(url=path) not in gather().reads
+    next(iter(stream))
+    assert Locked(url=path) in gather().reads
 
 
 def damage(path: str, key: str) -> None:
