@@ -14,13 +14,23 @@ await visit('lab/tree/train.ipynb', async page => {
   const before = await card.innerText();
 
   await idle(page);
-  await command(page, 'notebook:run-all-cells');
+  // It resolves when all have run.
+  const ran = command(page, 'notebook:run-all-cells');
+  const stream = panel.getByRole('region', { name: 'Streams' });
+  await stream.getByText('samples/s').waitFor({ timeout: 60000 });
+  const streams = await stream.innerText();
+  await shot(page, 'gpu-stream');
+  await page.evaluate(() =>
+    window.jupyterapp.serviceManager.contents.save('seen.txt', { type: 'file', format: 'text', content: '' })
+  );
+  await ran;
+  await stream.waitFor({ state: 'detached', timeout: 60000 });
   const row = card.locator('[data-kernel]');
   await row.getByText('train.ipynb').waitFor({ timeout: 60000 });
   await page.locator('.jp-Notebook .jp-OutputArea-output', { hasText: 'ValueError' }).first().waitFor();
   const badge = page.locator('.jp-gpuext-Badge button');
   await badge.waitFor();
-  const seen = { before, row: await row.innerText(), badge: await badge.innerText() };
+  const seen = { before, streams, row: await row.innerText(), badge: await badge.innerText() };
 
   await card.getByText('Details').click();
   const details = await card.getByRole('definition').allInnerTexts();

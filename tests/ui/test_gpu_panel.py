@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import nbformat
 import numpy as np
 import pytest
+import zarr
 
 from tests.conftest import HERE, write_connections
 from tests.nvml.build import build
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MEGABYTES = 64
+# Read until the browser has seen it.
+STREAM = """\
+import time
+from pathlib import Path
+import jupyter_gpu_ext as jg
+stream = jg.ZarrStream("demo://field.zarr")
+for sample in (one for _ in range(20) for one in stream):
+    time.sleep(0.05)
+    if Path("seen.txt").exists(): break
+del sample"""
 CELLS = (
     "%load_ext jupyter_gpu_ext",
     "%load_blob demo://weights.npy -o weights",
+    STREAM,
     "weights[:1]",
     # A tensor that only the last error's frames keep alive.
     "def step():\n    held = weights.clone()\n    raise ValueError(held.shape)\nstep()",
@@ -38,11 +50,14 @@ def test_see_release_look_back_and_examine(tmp_path: Path) -> None:
     store = tmp_path / "store"
     store.mkdir()
     np.save(store / "weights.npy", np.zeros(MEGABYTES * 250_000, dtype="float32"))
+    zarr.create_array(store / "field.zarr", data=np.zeros((60, 8), "float32"), chunks=(4, 8))
     write_connections(tmp_path / "connections.toml", demo={"root": str(store), "read_only": True})
     with running_lab(tmp_path / "lab", {"JUPYTER_GPU_SIMULATED": "2xL4"}, base_url="/user/a%20b/") as lab:
         nbformat.write(notebook(), lab.work / "train.ipynb")
         found: dict[str, Any] = drive("gpu.mjs", lab, HERE / ".artifacts" / "gpu")
     assert "train.ipynb" not in found["before"]
+    assert "field.zarr" in found["streams"]
+    assert "waited " in found["streams"]
     assert f"{MEGABYTES}.0 MB" in found["row"]
     assert found["badge"].startswith(f"{MEGABYTES}.0 MB")
     assert all(found["details"]), "each detail is a value or a reason"
