@@ -44,6 +44,15 @@ def test_commands_are_ones_that_the_product_takes(name: str, line: str) -> None:
         lines.parse_magic(name, line)
 
 
+def test_the_training_in_the_guide_is_the_notebook() -> None:
+    cells = json.loads((ROOT / "binder" / "forecast.ipynb").read_text())["cells"]
+    lines = {line.strip() for cell in cells for line in "".join(cell["source"]).splitlines()}
+    blocks = _BLOCK.findall((ROOT / "docs" / "guide" / "training.md").read_text())
+    shown = [line.strip() for language, block in blocks if language == "python" for line in block.splitlines()]
+    assert len(shown) > 20
+    assert [line for line in shown if line.partition("  #")[0] not in {one.partition("  #")[0] for one in lines}] == []
+
+
 def test_connections_in_the_documentation_are_valid() -> None:
     blocks = [block for page in PAGES for language, block in _BLOCK.findall(page.read_text()) if language == "toml"]
     found = [tomllib.loads(block).get("connections", {}) for block in [*blocks, connections.EXAMPLE]]

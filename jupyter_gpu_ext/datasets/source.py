@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.datasets.blocks import Blocks, Windows
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.formats.zarr import ZarrArray
     from jupyter_gpu_ext.tensors.zarr_open import ZarrNode
 
 _HINT = "sample_axis='time' or sample_axis=0; arrays=[…] leaves out those without it."
@@ -35,7 +36,7 @@ class Asked:
     ----------
     url : str
     arrays : tuple of str
-        Globs over names, as for `--keys`; none is all.
+        Globs over names, as for `--keys`; none is all that have the sample axis, coordinates aside.
     sample_axis : str or int
         The dimension's name, or its place among the axes of each array.
     select : str
@@ -135,7 +136,7 @@ async def open_source(asked: Asked) -> Source:
         When there is no such store, or what it holds is not read.
     """
     node = await open_zarr(asked.url)
-    chosen = choose_of(node.arrays, asked.arrays, node.shown)
+    chosen = choose_of(node.arrays if asked.arrays else _data(node.arrays, asked.sample_axis), asked.arrays, node.shown)
     if not chosen:
         raise BadRequestError(f"{node.shown} has no arrays.", hint="Give the group or the array that has the samples.")
     selection = parse_selection(asked.select)
@@ -156,6 +157,19 @@ async def open_source(asked: Asked) -> Source:
 def entry_shape(plan: ArrayPlan, place: int) -> tuple[int, ...]:
     """Return the shape of what an array has for one entry of its sample axis."""
     return tuple(one.count for at, one in enumerate(plan.axes) if at != place and not one.dropped)
+
+
+def _data(arrays: Mapping[str, ZarrArray], sample_axis: str | int) -> Mapping[str, ZarrArray]:
+    """Return the arrays that have samples: no coordinates, single values, or what lacks an axis that has a name."""
+
+    def has_samples(name: str, array: ZarrArray) -> bool:
+        names = array.dimensions
+        if names is None or not array.shape:
+            return bool(array.shape)
+        is_coordinate = names == (name.rpartition("/")[2],)
+        return not is_coordinate and (isinstance(sample_axis, int) or sample_axis in names)
+
+    return {name: one for name, one in arrays.items() if has_samples(name, one)} or arrays
 
 
 def _entry_bytes(plan: ArrayPlan, place: int) -> int:

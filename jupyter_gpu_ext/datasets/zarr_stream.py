@@ -31,7 +31,7 @@ class ZarrStream(Stream):
     url : str
         'connection://key' of a group or an array, Zarr 2 or 3.
     arrays : sequence of str
-        Names or globs of those that belong together; all of them by default.
+        Names or globs of those that belong together; all that have the axis by default, coordinates aside.
     sample_axis : str or int
         The dimension's name, or its place among the axes of each array.
     window : int or (int, int), optional

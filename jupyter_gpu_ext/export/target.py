@@ -100,7 +100,8 @@ class Target:
 
     def command(self, script: str) -> list[str]:
         """Return the command that runs a script on all the devices."""
-        many = ["torchrun", "--standalone", f"--nproc-per-node={self.options.gpus}"]
+        # Without the dashes torchrun takes an option such as --run for the beginning of one of its own.
+        many = ["torchrun", "--standalone", f"--nproc-per-node={self.options.gpus}", "--"]
         return [*(many if self.options.gpus > 1 else ["python"]), script, *self.arguments]
 
     def shell(self, script: str) -> str:

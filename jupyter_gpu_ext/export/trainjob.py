@@ -36,7 +36,7 @@ def train_job(target: Target) -> dict[str, Any]:
             "runtimeRef": {"name": "torch-distributed"},
             "trainer": {
                 "image": options.image if options.code == "image" and options.image else target.built_image,
-                "command": ["torchrun", "/app/train.py", *target.arguments],
+                "command": ["torchrun", "--", "/app/train.py", *target.arguments],
                 "numNodes": 1,
                 # Without a number the controller starts a process for each processor.
                 "numProcPerNode": max(options.gpus, 1),

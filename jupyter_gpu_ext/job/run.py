@@ -97,7 +97,8 @@ def run(folder: str, *arguments: str, log: str = "", gpus: int = 1) -> Ran:
 
 
 def _command(gpus: int, arguments: Sequence[str]) -> list[str]:
-    many = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}"]
+    # Without the dashes torchrun takes an option such as --run for the beginning of one of its own.
+    many = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}", "--"]
     return [sys.executable, *(many if gpus > 1 else []), SCRIPT, *arguments]
 
 

@@ -12,6 +12,7 @@ export const CommandIDs = {
   openInside: 'jupyter-gpu-ext:tensors-inside',
   insertPandas: 'jupyter-gpu-ext:insert-pandas',
   insertXarray: 'jupyter-gpu-ext:insert-xarray',
+  insertStream: 'jupyter-gpu-ext:insert-stream',
   download: 'jupyter-gpu-ext:download',
   rename: 'jupyter-gpu-ext:rename',
   copyTo: 'jupyter-gpu-ext:copy-to',

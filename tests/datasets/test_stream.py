@@ -95,6 +95,22 @@ def test_select_and_another_axis(tmp_path: Path) -> None:
     np.testing.assert_array_equal(next(iter(one)).numpy(), values[2])
 
 
+def test_coordinates_are_no_samples(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "c.zarr")
+    for name, axes in (("time", "t"), ("lat", "y"), ("t2m", "ty"), ("u10", "ty"), ("land", "y")):
+        names = [{"t": "time", "y": "lat"}[axis] for axis in axes]
+        shape = [{"t": 6, "y": 4}[axis] for axis in axes]
+        group.create_array(name, shape=shape, chunks=shape, dtype="f4", dimension_names=names)
+    group.create_array("crs", shape=(), dtype="i4")
+    url = str(tmp_path / "c.zarr")
+    assert set(next(iter(ZarrStream(url, sample_axis="time")))) == {"t2m", "u10"}
+    assert set(next(iter(ZarrStream(url, sample_axis="lat")))) == {"t2m", "u10", "land"}
+    assert set(next(iter(ZarrStream(url, ["t2m", "time"])))) == {"t2m", "time"}
+    assert next(iter(ZarrStream(f"{url}/lat").batch(4))).shape == (4,)
+    with pytest.raises(BadRequestError, match="t2m 6"):
+        next(iter(ZarrStream(url)))
+
+
 def test_decoded_as_xarray_does(tmp_path: Path) -> None:
     array = zarr.create_array(
         tmp_path / "t.zarr", shape=(6,), chunks=(4,), dtype="i2", attributes={"scale_factor": 0.5, "_FillValue": -1}

@@ -132,7 +132,7 @@ def test_a_link_in_place_of_the_record_is_not_followed(folder, tmp_path):
 def test_more_gpus_are_more_processes_and_their_end_is_the_commands(folder, capfd):
     rank = "'rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE']"
     text = f"import os, sys\nprint({rank}, sys.argv[1:], flush=True)\n"
-    ran = run(script(folder, text), "--lr", "1", gpus=2)
+    ran = run(script(folder, text), "--run", "1", gpus=2)
     shown = capfd.readouterr().out
     assert ran.exit_code == 0
-    assert {"rank 0 of 2 ['--lr', '1']", "rank 1 of 2 ['--lr', '1']"} <= set(shown.splitlines())
+    assert {"rank 0 of 2 ['--run', '1']", "rank 1 of 2 ['--run', '1']"} <= set(shown.splitlines())

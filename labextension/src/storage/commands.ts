@@ -5,7 +5,13 @@ import { CommandIDs, NO_ARGUMENTS } from '../commands';
 import type { IStorageContext } from './context';
 import { pickFiles } from './drop';
 import { copyTo, disconnect, newFolder, removeObject, rename } from './edit';
-import { insertLoad, insertReader, pathOf, urlOf } from './insertrow';
+import {
+  insertLoad,
+  insertReader,
+  insertStream,
+  pathOf,
+  urlOf
+} from './insertrow';
 import { isZarr } from './kinds';
 import { mayHoldArrays, mayHoldTensors } from './look';
 import { STORAGE_PANEL_ID } from './context';
@@ -89,6 +95,13 @@ function addInsertCommands(context: IStorageContext): void {
   };
   addReader(CommandIDs.insertPandas, 'pandas', 'pandas');
   addReader(CommandIDs.insertXarray, 'xarray', 'xarray');
+  addRowCommand(context, {
+    id: CommandIDs.insertStream,
+    label: trans.__('ZarrStream'),
+    kinds: ['folder'],
+    isEnabled: row => isZarr(row.entry.key, model.badges.kindOf(row)),
+    run: row => insertStream(context, row)
+  });
 }
 
 function addFileCommands(context: IStorageContext): void {

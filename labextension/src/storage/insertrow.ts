@@ -13,6 +13,7 @@ import type { Reader } from './readcode';
 import { pythonLiteral, readSource } from './readcode';
 import type { FolderRow, ObjectRow, Row } from './rows';
 import { isArchived } from './rows';
+import { streamSource } from './streamcode';
 import type { Path } from './target';
 
 export function insertLoad(context: IStorageContext, row: ObjectRow): void {
@@ -40,6 +41,15 @@ export function insertReader(
       row,
       above => readSource(reader, connection, key, above, kind) ?? ''
     );
+  }
+}
+
+export function insertStream(context: IStorageContext, row: FolderRow): void {
+  const kind = context.model.badges.kindOf(row);
+  const path = pathOf(row);
+  if (path) {
+    const { connection, key } = path;
+    insert(context, row, above => streamSource(connection, key, above, kind));
   }
 }
 
