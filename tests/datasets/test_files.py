@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import io
 import json
@@ -141,6 +142,21 @@ def test_only_folders_that_may_match_are_listed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(LocalBackend, "list_page", noted)
     assert len(jg.files("disk://train/[ac]*/*.png")) == 10
     assert sorted(listed) == ["train/", "train/ant/", "train/cat/"]
+
+
+@pytest.mark.usefixtures("train")
+def test_files_are_asked_for_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner, asked, enough = LocalBackend.read_into, [], asyncio.Event()
+
+    async def together(self: LocalBackend, key: str, *more: Any) -> None:
+        asked.append(key)
+        if len(asked) == 8:
+            enough.set()
+        await enough.wait()
+        await inner(self, key, *more)
+
+    monkeypatch.setattr(LocalBackend, "read_into", together)
+    assert len(urls(jg.files("disk://train/**"))) == 15
 
 
 def test_what_is_refused(local_store: Store) -> None:
