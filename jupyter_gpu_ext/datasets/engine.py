@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
+# Memory of this size comes fresh from the system, page by page; smaller pieces do not.
+_USED_AGAIN_BYTES = 1 << 20
 
 
 class Holding(Protocol):
@@ -62,7 +64,7 @@ class Held:
 
 
 class _Memory:
-    """Host buffers that are used again; lives on the I/O loop."""
+    """Host buffers, of which large ones are used again; lives on the I/O loop."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
@@ -81,7 +83,7 @@ class _Memory:
 
     def give_back(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
         self.held_bytes -= sum(one.nbytes for one in buffers)
-        self._free += buffers
+        self._free += [one for one in buffers if one.nbytes >= _USED_AGAIN_BYTES]
         while self._free and self.held_bytes + sum(one.nbytes for one in self._free) > self._most:
             self._free.pop(0)
 

@@ -89,7 +89,11 @@ class FileEngine(Engine[HeldBytes]):
         return HeldBytes(number=number, span=span, data=buffer.data[: span.size_bytes], buffers=[buffer])
 
     async def _fill(self, part: Part, held: HeldBytes) -> int:
-        await together(self._piece(held, one) for one in split([held.span], most_bytes=_PIECE_BYTES))
+        first, *others = split([held.span], most_bytes=_PIECE_BYTES)
+        if others:
+            await together(self._piece(held, one) for one in (first, *others))
+        else:
+            await self._piece(held, first)
         self.chunk_bytes += held.span.size_bytes
         return held.span.size_bytes
 

@@ -15,6 +15,7 @@ from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage import places
 from jupyter_gpu_ext.storage.models import Version
 from jupyter_gpu_ext.storage.ranges import ByteRange
+from jupyter_gpu_ext.storage.reads import READS
 from jupyter_gpu_ext.tensors.objects import Objects
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class FileSource:
 
     def object_of(self, sample: int) -> int:
         """Return the number of the object that a sample lies in."""
-        return int(np.searchsorted(self.firsts, sample, "right")) - 1
+        return int(np.searchsorted(self.firsts, sample, "right")) - 1 if self.listing.edges else sample
 
     def span(self, first: int, stop: int) -> ByteRange:
         """Return where the samples from `first` to before `stop` lie, all in one object."""
@@ -122,26 +123,29 @@ async def open_files(asked: Files, listing: Listing | None = None) -> FileSource
     """
     place = places.find(asked.url)
     objects = Objects(place.reading(), "")
-    if listing is None:
-        listing = await list_files(asked)
-        if listing.kind == "tar":
-            listing = await tar_index.with_edges(listing, place, objects, skips=asked.skips)
-    if listing.kind == "images":
+    found = await _listed(asked, place, objects) if listing is None else listing
+    if found.kind == "images":
         images.check_installed()
-    counts = [len(one) - 1 for one in listing.edges] if listing.kind == "tar" else [1] * len(listing.keys)
+    prefix = place.at(found.prefix)
+    if found.prefix and not prefix.is_path:
+        # The folder, as of a store: its objects are too many to note.
+        READS.add(f"{prefix.connection.name}://{prefix.key}", None)
+    counts = [len(one) - 1 for one in found.edges] if found.kind == "tar" else [1] * len(found.keys)
     firsts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+    edges = _cut(found.edges, asked.most_block_bytes) if found.edges else firsts
     return FileSource(
         place=place,
         objects=objects,
-        listing=listing,
-        blocks=Blocks(
-            firsts=_cut(listing.edges, asked.most_block_bytes) if listing.edges else firsts,
-            windows=Windows(),
-            shared_borders=True,
-        ),
+        listing=found,
+        blocks=Blocks(firsts=edges, windows=Windows(), shared_borders=True),
         firsts=firsts,
-        classes=_classes(listing, place) if listing.kind == "images" else (),
+        classes=_classes(found, place) if found.kind == "images" else (),
     )
+
+
+async def _listed(asked: Files, place: Place, objects: Objects) -> Listing:
+    found = await list_files(asked)
+    return await tar_index.with_edges(found, place, objects, skips=asked.skips) if found.kind == "tar" else found
 
 
 def _cut(shards: Sequence[NDArray[np.int64]], most_bytes: int) -> NDArray[np.int64]:

@@ -88,6 +88,11 @@ def parts(blocks: Blocks, order: Sequence[int], stretch: tuple[int, int]) -> Ite
     at, end = stretch
     if not blocks.samples or at >= end:
         return
+    if blocks.count == blocks.samples:
+        for one in range(at, end):
+            block = order[one % blocks.samples]
+            yield Part(block, block, block + 1)
+        return
     firsts = blocks.firsts.tolist()
     ends = list(accumulate(firsts[block + 1] - firsts[block] for block in order))
     while at < end:

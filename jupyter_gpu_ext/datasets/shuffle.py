@@ -103,8 +103,11 @@ def left_after(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, e
 
 
 def _drawn(blocks: Blocks, parts: Sequence[Part], shuffle: Shuffle | None, epoch: int) -> Iterator[Drawn]:
-    if shuffle is None or blocks.count == blocks.samples:
+    if blocks.count == blocks.samples:
         # Where each block is one sample, nothing is left to draw.
+        yield Drawn(np.arange(len(parts)), np.array([part.first for part in parts], np.int64))
+        return
+    if shuffle is None:
         for number, part in enumerate(parts):
             yield Drawn(np.full(part.count, number), np.arange(part.first, part.stop))
         return

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jupyter_gpu_ext.datasets import pattern as patterns
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -23,6 +25,7 @@ class Named:
     Attributes
     ----------
     scheme, key : str
+        Of files by a glob, the folder that all of them lie below.
     whole : bool
         The script may add nothing to it: it is no beginning of an f-string, and no default that an option replaces.
     writes : bool
@@ -36,17 +39,14 @@ class Named:
 
     @property
     def url(self) -> str:
-        """The URL as it stands there."""
+        """The URL."""
         return f"{self.scheme}://{self.key}"
 
 
 def named(script: str) -> tuple[Named, ...]:
     """Return the URLs of a script in the order of its lines, each once."""
     tree = ast.parse(script)
-    places = list(_written(tree))
-    names = {one for node in places for one in _names(node)}
-    written = {id(inner) for node in places for inner in ast.walk(node)}
-    written |= {id(inner) for value in _values(tree, names) for inner in ast.walk(value)}
+    written, globs = _inside(tree, _written(tree)), _inside(tree, _globs(tree))
     starts = {id(node.values[0]) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) and node.values}
     joined = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for inner in node.values}
     found = dict[tuple[str, str, bool], Named]()
@@ -54,7 +54,8 @@ def named(script: str) -> tuple[Named, ...]:
         match = _URL.fullmatch(str(node.value))
         if match is None or (id(node) in joined and id(node) not in starts):
             continue
-        one = Named(scheme=match[1], key=match[2], whole=id(node) not in joined, writes=id(node) in written)
+        key = patterns.parse(match[2]).prefix if id(node) in globs and patterns.is_glob(match[2]) else match[2]
+        one = Named(scheme=match[1], key=key, whole=id(node) not in joined, writes=id(node) in written)
         found.setdefault((one.scheme, one.key, one.writes), one)
     return tuple(found.values())
 
@@ -63,20 +64,43 @@ def _strings(tree: ast.AST) -> Iterator[ast.Constant]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def _written(tree: ast.Module) -> Iterator[ast.expr]:
-    """Yield the arguments that name where a call writes."""
+def _inside(tree: ast.Module, places: Iterable[ast.expr]) -> set[int]:
+    """Return the ids of all that is in these arguments, and in what the variables are assigned that they name."""
+    roots = list(places)
+    names = {one for node in roots for one in _names(node)}
+    return {id(inner) for node in (*roots, *_values(tree, names)) for inner in ast.walk(node)}
+
+
+def _globs(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the arguments that name files by a glob."""
+    for call, name in _calls(tree):
+        if name == "files":
+            yield from call.args[:1]
+            yield from (one.value for one in call.keywords if one.arg == "url")
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+    """Yield the calls of our own functions, by their names."""
     ours, taken = _aliases(tree)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         match _done(node.func):
             case ast.Attribute(value=ast.Name(id=module), attr=name) if module in ours:
-                yield from _place(node, name)
+                yield node, name
             case ast.Name(id=name) if name in taken:
-                yield from _place(node, taken[name])
-            # pandas, xarray and their like: to_parquet, to_zarr.
-            case ast.Attribute(attr=name) if name.startswith("to_"):
-                yield from node.args[:1]
+                yield node, taken[name]
+
+
+def _written(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the arguments that name where a call writes."""
+    for call, name in _calls(tree):
+        yield from _place(call, name)
+    for node in ast.walk(tree):
+        function = _done(node.func) if isinstance(node, ast.Call) else None
+        # pandas, xarray and their like: to_parquet, to_zarr.
+        if isinstance(node, ast.Call) and isinstance(function, ast.Attribute) and function.attr.startswith("to_"):
+            yield from node.args[:1]
 
 
 def _done(function: ast.expr) -> ast.expr:

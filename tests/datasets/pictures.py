@@ -13,6 +13,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from jupyter_gpu_ext.datasets.files import FileStream
     from tests.conftest import Store
 
 CLASSES = ("ant", "bee", "cat")
@@ -63,3 +64,11 @@ def shard(numbers: Iterable[int]) -> bytes:
             (f"{number:04}.json", json.dumps({"at": number}).encode()),
         ]
     return tar(members)
+
+
+def urls(stream: FileStream) -> list[str]:
+    """Return the images that come, by their URLs."""
+    found = []
+    for item in stream:
+        found += [item["url"]] if isinstance(item["url"], str) else item["url"]
+    return found
