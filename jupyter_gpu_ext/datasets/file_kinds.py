@@ -6,6 +6,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".ti
 ENDINGS: dict[str, tuple[str, ...]] = {
     "images": IMAGES,
     "npy": (".npy",),
+    "npz": (".npz",),
     "safetensors": (".safetensors",),
     "pt": (".pt", ".pth"),
     "tar": (".tar",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_gpu_ext.datasets.file_engine import FileEngine
@@ -67,7 +68,7 @@ def files(
     on_error: OnError = "raise",
     memory_bytes: int = MEMORY_BYTES,
 ) -> FileStream:
-    """Stream samples from files in storage: images by class, `.npy`, `.pt`, `.safetensors`, tar shards.
+    """Stream samples from files in storage: images by class, `.npy`, `.npz`, `.pt`, `.safetensors`, tar shards.
 
     The chain is that of `ZarrStream`: `.shuffle`, `.filter`, `.map`, `.batch`, `.prefetch`, `.to`.
 
@@ -76,7 +77,7 @@ def files(
     url : str
         'connection://key' with globs: `*`, `?` and `[…]` within a folder, `**` for any folders; or a folder. Names that
         begin with a dot are left out. It is listed once; samples are counted in the order of the keys.
-    kind : {'images', 'npy', 'pt', 'safetensors', 'tar'}
+    kind : {'images', 'npy', 'npz', 'pt', 'safetensors', 'tar'}
         Files of which kind; without it their endings say, and must agree. Others, such as notes, are left out.
     uneven, on_error, memory_bytes
         As for `ZarrStream`: 'skip' leaves out and counts what is damaged; what is read ahead is bounded in bytes.
@@ -102,7 +103,8 @@ def files(
     """
     if kind and kind not in ENDINGS:
         raise BadRequestError(f"There is no kind {kind!r}.", hint=f"One of {', '.join(ENDINGS)}; or leave it out.")
+    place = url if isinstance(url, str) else str(Path(url).expanduser().absolute())
     asked = Files(
-        url=str(url), kind=kind, skips=on_error == "skip", most_block_bytes=max(1, memory_bytes // BLOCKS)
+        url=place, kind=kind, skips=on_error == "skip", most_block_bytes=max(1, memory_bytes // BLOCKS)
     )  # fmt: skip
     return FileStream(asked, memory_bytes=memory_bytes, uneven=uneven, on_error=on_error)

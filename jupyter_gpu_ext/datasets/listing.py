@@ -91,12 +91,12 @@ async def list_files(asked: Files) -> Listing:
         When they are of several kinds, or of none that is read.
     """
     place = places.find(asked.url)
-    found = await _matching(place, patterns.parse(place.key))
-    if not found.entries and not patterns.is_glob(place.key):
-        # The name of a folder, without its slash.
-        found = await _matching(place, patterns.parse(f"{place.key}/"))
+    found = await _found(place)
     if not found.entries:
-        raise NotFoundError(f"{place.shown} matches nothing.", hint="`%blob ls` shows what is there; ** is any folder.")
+        braces = "{ and } stand for themselves, * for any characters; " if "{" in place.key else ""
+        raise NotFoundError(
+            f"{place.shown} matches nothing.", hint=f"{braces}** is any folders. `%blob ls` shows what is there."
+        )
     kind = asked.kind or _kind(place, [one.key for one in found.entries])
     chosen = [one for one in found.entries if kind_of(one.key) == kind]
     if not chosen:
@@ -115,6 +115,17 @@ async def list_files(asked: Files) -> Listing:
 class _Found:
     pattern: Pattern
     entries: Sequence[Entry]
+
+
+async def _found(place: Place) -> _Found:
+    key = place.key
+    if patterns.is_glob(key) or not key or key.endswith("/"):
+        return await _matching(place, patterns.parse(key))
+    try:
+        return _Found(patterns.parse(key), [await place.reading().head(key)])
+    except (NotFoundError, BadRequestError):
+        # The name of a folder, without its slash.
+        return await _matching(place, patterns.parse(f"{key}/"))
 
 
 async def _matching(place: Place, pattern: Pattern) -> _Found:

@@ -20,6 +20,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
 import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.datasets import file_engine
 from jupyter_gpu_ext.datasets import pattern as patterns
 from jupyter_gpu_ext.errors import (
     BadRequestError,
@@ -70,7 +71,7 @@ def test_every_image_is_of_three_colours(local_store: Store, mode: str) -> None:
     assert one.keys() == {"image", "url"}
 
 
-def test_tensors_are_what_their_libraries_read(store: Store) -> None:
+def test_tensors_are_what_their_libraries_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = [np.arange(6 * at, dtype="f4").reshape(2, -1) for at in range(1, 4)]
     arrays[1] = np.asfortranarray(arrays[1].astype(">f8"))
     states = [{"w": torch.arange(4.0) * at, "n": {"deep": [1, "x"]}} for at in range(3)]
@@ -85,6 +86,13 @@ def test_tensors_are_what_their_libraries_read(store: Store) -> None:
         store.put(f"d/{at}.pt", out.getvalue())
         store.put(f"d/{at}.safetensors", safetensors.torch.save({"w": state["w"]}))
     store.put("d/notes.txt", b"left out")
+    packed = io.BytesIO()
+    np.savez_compressed(packed, a=arrays[0])
+    store.put("d/all.npz", packed.getvalue())
+    # Some are read in several pieces.
+    monkeypatch.setattr(file_engine, "_PIECE_BYTES", 50)
+    (one,) = jg.files(f"{store.name}://d/all.npz")
+    np.testing.assert_array_equal(one["a"].numpy(), arrays[0])
     for came, array in zip(jg.files(f"{store.name}://d/*.npy"), arrays, strict=True):
         np.testing.assert_array_equal(came.numpy(), array)
     for came, state in zip(jg.files(f"{store.name}://d/", kind="pt"), states, strict=True):
@@ -183,6 +191,9 @@ def test_what_is_refused(local_store: Store) -> None:
     assert len(jg.files("disk://mixed/*", kind="images")) == 1
     assert jg.files("disk://beside/*/**").classes == ("ant",)
     assert len(jg.files("disk://mixed/a.npy")) == 1
+    assert len(jg.files(local_store.folder / "train" / "*" / "*.png")) == 3
+    with pytest.raises(NotFoundError, match="stand for themselves"):
+        len(jg.files("disk://train/{000..009}.tar"))
 
 
 def test_images_of_several_sizes_make_no_batch(local_store: Store) -> None:
