@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.text import printable
 
+if TYPE_CHECKING:
+    import torch
+
 _SHOWN = 3
+# Types that numpy has, by the names of both.
+_NUMPYS = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"
+}  # fmt: skip
 
 
 def stack(collected: list[Any]) -> Any:
@@ -19,11 +29,15 @@ def stack(collected: list[Any]) -> Any:
         When they do not have the same fields and shapes, saying which differ.
     """
     try:
-        from torch.utils.data import default_collate
+        from torch.utils.data._utils.collate import collate, default_collate_fn_map
     except ImportError:
-        default_collate = _stacked
+        way = _stacked
+    else:
+        import torch
+
+        way = functools.partial(collate, collate_fn_map={**default_collate_fn_map, torch.Tensor: _tensors})
     try:
-        return default_collate(collected)
+        return way(collected)
     except (RuntimeError, TypeError, ValueError, KeyError, IndexError) as error:
         said = _difference(collected, "") or printable((str(error).splitlines() or [""])[0][:200])
         raise BadRequestError(
@@ -32,9 +46,28 @@ def stack(collected: list[Any]) -> Any:
         ) from None
 
 
-def _stacked(collected: list[Any]) -> Any:
-    import numpy as np
+def _tensors(collected: list[torch.Tensor], *, collate_fn_map: Any = None) -> torch.Tensor:
+    """Put tensors side by side in this thread: torch would have all its threads wait for cores that decode."""
+    import torch
+    from torch.utils.data import get_worker_info
+    from torch.utils.data._utils.collate import collate_tensor_fn
 
+    # A worker has one thread, and memory that it shares.
+    is_plain = len({one.dtype for one in collected}) == 1 and all(map(_is_plain, collected))
+    if get_worker_info() is None and is_plain:
+        return torch.from_numpy(np.stack([one.numpy() for one in collected]))
+    made: torch.Tensor = collate_tensor_fn(collected, collate_fn_map=collate_fn_map)
+    return made
+
+
+def _is_plain(one: torch.Tensor) -> bool:
+    import torch
+
+    is_here = type(one) is torch.Tensor and one.device.type == "cpu" and one.layout == torch.strided
+    return is_here and not (one.requires_grad or one.is_neg()) and str(one.dtype).removeprefix("torch.") in _NUMPYS
+
+
+def _stacked(collected: list[Any]) -> Any:
     first = collected[0]
     if isinstance(first, dict):
         return {name: _stacked([one[name] for one in collected]) for name in first}
