@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_gpu_ext.datasets import random_state
+from jupyter_gpu_ext.datasets.departure import Departure
 from jupyter_gpu_ext.datasets.store import Store
 from jupyter_gpu_ext.datasets.termination import Termination
 from jupyter_gpu_ext.errors import BadRequestError, ExistsError, GpuExtError, TensorFormatError
@@ -79,6 +80,7 @@ class Checkpointer:
         self._snapshots: Snapshots | None = None
         self._running: Future[None] | None = None
         self._closed = False
+        self._departure = Departure(url)
         self._termination = Termination(grace_seconds)
         self._termination.install()
         _OPEN.add(self)
@@ -129,7 +131,8 @@ class Checkpointer:
         """Save the objects as they are now; the upload goes on in the background.
 
         It waits for the upload of the save before, then for the copy to host memory. Call it at the end of a step:
-        after SIGTERM it saves, waits and ends the process with exit code 143.
+        after SIGTERM it saves, waits and ends the process with exit code 143. Ranks of torch.distributed go on until
+        SIGTERM has reached all of them: they end after the same step, one or two later.
 
         Parameters
         ----------
@@ -146,13 +149,16 @@ class Checkpointer:
             What became of the upload before, when it failed; the step before that is still the newest one.
         """
         self._check_open()
-        if self._termination.requested:
+        told = self._termination.requested
+        leaves = told and self._departure.is_due(step)
+        if leaves:
             self._termination.hurry()
-        if self._rank == 0 and (self._termination.requested or (step + 1) % self._every == 0):
+        # Also where the others are waited for: nobody knows whether there is time for one more step.
+        if self._rank == 0 and (told or (step + 1) % self._every == 0):
             self.wait()
             self._check_restored()
             self._running = LOOP.submit(self._store.put(step, self._snapshot(step, extra)))
-        if self._termination.requested:
+        if leaves:
             self._leave()
 
     def wait(self) -> None:

@@ -8,6 +8,7 @@ import sys
 import torch.distributed as dist
 
 import jupyter_gpu_ext as jg
+from jupyter_gpu_ext.datasets.departure import Departure
 
 
 def stream(url: str) -> jg.ZarrStream:
@@ -15,7 +16,7 @@ def stream(url: str) -> jg.ZarrStream:
 
 
 def main(url: str, run: str, save_after: int) -> None:
-    """Print the samples of each step, of all ranks."""
+    """Print, of all ranks, the samples of each step, and when they left."""
     dist.init_process_group("gloo")
     begun, steps = stream(url), list[list[int]]()
     with jg.Checkpointer(run) as checkpoints:
@@ -30,11 +31,20 @@ def main(url: str, run: str, save_after: int) -> None:
     with jg.Checkpointer(run) as checkpoints:
         checkpoints.restore(data=rest)
         steps += [batch["y"].tolist() for batch in rest]
-    found: list[list[list[int]]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(found, steps)
+    found: list[tuple[list[list[int]], int]] = [([], 0)] * dist.get_world_size()
+    dist.all_gather_object(found, (steps, left_after(dist.get_rank())))
     if dist.get_rank() == 0:
         print(json.dumps(found))
     dist.destroy_process_group()
+
+
+def left_after(rank: int) -> int:
+    """Return the step after which a rank ends that is told to in step 3, or 4 of rank 1."""
+    departure, step = Departure("test"), 0
+    while step < 3 + rank or not departure.is_due(step):
+        step += 1
+        dist.barrier()
+    return step
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ def test_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*torchrun, "-m", "tests.datasets.ranks", url, "out://run/", "2"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100, env=environ)
     assert done.returncode == 0, done.stderr
-    ranks = json.loads(done.stdout)
+    ranks, left = zip(*json.loads(done.stdout), strict=True)
+    # Told in steps of their own, they end after the same.
+    assert left == (5, 5)
     assert [len(steps) for steps in ranks] == [8, 8]
     assert sorted(sample for steps in ranks for step in steps for sample in step) == list(range(ENTRIES))
     # As without a break, in the order that ranks have without a group of processes, too.

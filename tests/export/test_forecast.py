@@ -244,6 +244,28 @@ def test_two_ranks_that_sigterm_ends_go_on(job: Job, together: Ran) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.parametrize("ranks", [(0, 1), (1, 0)])
+def test_ranks_that_sigterm_reaches_one_after_the_other_end_after_the_same_step(
+    job: Job, together: Ran, ranks: tuple[int, int]
+) -> None:
+    def one_by_one(process: psutil.Process) -> None:
+        found = {one.environ().get("RANK"): one for one in process.children()}
+        for rank in ranks:
+            found[str(rank)].terminate()
+            # Longer than a step takes.
+            time.sleep(0.1)
+
+    name = f"first {ranks[0]}"
+    first = job.run(name, "--epochs", "40", "--every", "1000", ranks=2, until=13, kill=one_by_one)
+    assert first.losses[0].keys() == first.losses[1].keys()
+    assert job.stored(name)[-1] == first.steps[-1]
+    second = job.run(name, "--epochs", "4", "--every", "1000", ranks=2)
+    assert second.steps[0] == first.steps[-1] + 1
+    assert first.losses[0] | second.losses[0] == together.losses[0]
+    assert second.error == together.error
+
+
+@pytest.mark.prove
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_ranks_of_which_one_is_killed_go_on(job: Job, together: Ran, rank: int) -> None:
     goes_on(job, f"two killed {rank}", together, (33, kill_rank(rank)))
