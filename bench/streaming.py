@@ -58,12 +58,15 @@ class Shape:
         Shape of one sample, of float32.
     buffer : int
         Across how many samples a shuffle draws.
+    memory_bytes : int
+        What our stream may take.
     """
 
     samples: int
     entry: tuple[int, int]
     buffer: int = 128
     batch: int = 32
+    memory_bytes: int = 128 << 20
 
     @property
     def size_bytes(self) -> int:
@@ -78,7 +81,7 @@ class Shape:
 
 USUAL = Shape(samples=1024, entry=(181, 360))
 QUICK = Shape(samples=128, entry=(91, 180), buffer=64)
-PUBLISHED = Shape(samples=256, entry=(721, 1440))
+PUBLISHED = Shape(samples=256, entry=(721, 1440), memory_bytes=512 << 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +232,8 @@ def tables(pythons: dict[str, str], server: RangeServer, folder: Path, part: Par
             Task(
                 way=way, endpoint=server.endpoint, account=AZURITE_ACCOUNT, key=AZURITE_KEY, container=CONTAINER,
                 store=name, samples=shape.samples, shape=shape.entry, per_chunk=per_chunk, zstd=zstd,
-                batch=shape.batch, buffer=shape.buffer, far=part.far, most_seconds=2.0 if quick else 5.0,
+                batch=shape.batch, buffer=shape.buffer, memory_bytes=shape.memory_bytes, far=part.far,
+                most_seconds=2.0 if quick else 5.0,
             )
             for way in pythons
         ]  # fmt: skip

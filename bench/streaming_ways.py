@@ -45,6 +45,7 @@ class Task:
     zstd: bool
     batch: int
     buffer: int
+    memory_bytes: int
     far: bool
     most_seconds: float
 
@@ -71,8 +72,8 @@ def ours(task: Task, prefetch: int = 0) -> Epoch:
 
     import jupyter_gpu_ext as jg
 
-    stream = jg.ZarrStream(f"bench://{task.store}", [ARRAY]).shuffle(seed=0, buffer=task.buffer).batch(task.batch)
-    stream = stream.prefetch(prefetch)
+    stream = jg.ZarrStream(f"bench://{task.store}", [ARRAY], memory_bytes=task.memory_bytes)
+    stream = stream.shuffle(seed=0, buffer=task.buffer).batch(task.batch).prefetch(prefetch)
 
     def epoch(number: int) -> Iterator[Any]:
         stream.set_epoch(number)

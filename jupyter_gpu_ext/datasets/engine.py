@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,22 +24,23 @@ from jupyter_gpu_ext.errors import (
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.traffic import WAITING
-from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Means, read_array
-from jupyter_gpu_ext.tensors.objects import together
+from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Decoder, Means, Reading
 from jupyter_gpu_ext.tensors.zarr_store import ZarrPlan, check_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
-    from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.chunks import ObjectRead
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
+# Memory that is taken at a time, at least: a page that nobody had costs as much as to read it.
+_PIECE_BYTES = 16 << 20
 # Not of one chunk but of all of them: what comes next would fail as well.
 _OF_THE_STORE = (
     UnreachableError, UntrustedError, StorageTimeoutError, NoCredentialError, ExpiredError, UnauthenticatedError
@@ -66,24 +69,46 @@ class _Memory:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._free: list[NDArray[np.uint8]] = []
+        # By their size, of which there are few.
+        self._free = defaultdict[int, list["NDArray[np.uint8]"]](list)
+        self._free_bytes = 0
         self.held_bytes = 0
 
     def take(self, size_bytes: int) -> NDArray[np.uint8]:
-        fitting = [one for one in self._free if size_bytes <= one.nbytes <= 2 * size_bytes]
+        fitting = [size for size, some in self._free.items() if some and size_bytes <= size <= 2 * size_bytes]
         if fitting:
-            buffer = min(fitting, key=lambda one: one.nbytes)
-            self._free = [one for one in self._free if one is not buffer]
+            buffer = self._free[min(fitting)].pop()
+            self._free_bytes -= buffer.nbytes
         else:
-            buffer = np.empty(size_bytes, np.uint8)
+            buffer = self._more(size_bytes)
         self.held_bytes += buffer.nbytes
         return buffer
 
+    def _more(self, size_bytes: int) -> NDArray[np.uint8]:
+        """Return new memory, and keep more of it: small buffers lie in one piece, of huge pages where there are any."""
+        count = max(1, min(_PIECE_BYTES, self._most // 4) // max(1, size_bytes))
+        piece = list(np.empty((count, size_bytes), np.uint8))
+        self._free[size_bytes].extend(piece[1:])
+        self._free_bytes += (count - 1) * size_bytes
+        return piece[0]
+
     def give_back(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
-        self.held_bytes -= sum(one.nbytes for one in buffers)
-        self._free += buffers
-        while self._free and self.held_bytes + sum(one.nbytes for one in self._free) > self._most:
-            self._free.pop(0)
+        for one in buffers:
+            self.held_bytes -= one.nbytes
+            self._free[one.nbytes].append(one)
+            self._free_bytes += one.nbytes
+        while self._free_bytes and self.held_bytes + self._free_bytes > self._most:
+            self._free_bytes -= next(some for some in self._free.values() if some).pop().nbytes
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Coming:
+    """A part whose objects are being read."""
+
+    number: int
+    held: Held
+    left: int
+    error: GpuExtError | None = None
 
 
 class Engine:
@@ -117,11 +142,15 @@ class Engine:
         self._flight_bytes = flight
         self._most_bytes = memory_bytes - flight
         self._memory = _Memory(self._most_bytes)
+        self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
+        self._progress = Progress(total_bytes=0)
         self._needed = -1
         self._came: dict[int, Held | Exception] = {}
         self._changed = threading.Condition()
         self._ended = False
+        self._released = deque[Held]()
         self._room: asyncio.Event | None = None
+        self._full = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._task: asyncio.Task[Any] | None = None
@@ -138,7 +167,8 @@ class Engine:
         begun = time.monotonic()
         try:
             with WAITING.counted(), self._changed:
-                self._need(number)
+                self._needed = max(self._needed, number)
+                self._look_for_room()
                 self._changed.wait_for(lambda: number in self._came or self._ended)
         finally:
             self.wait_seconds += time.monotonic() - begun
@@ -154,7 +184,8 @@ class Engine:
         """Let go of a part: its memory is used for others."""
         found = self._came.pop(number)
         if isinstance(found, Held):
-            self._on_loop(lambda: self._memory.give_back(found.buffers))
+            self._released.append(found)
+            self._look_for_room()
 
     def finish(self) -> None:
         """Wait for the end of all reads, and whether the store is still the one that was opened.
@@ -184,21 +215,10 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _need(self, number: int) -> None:
-        if number > self._needed:
-            self._needed = number
-            self._on_loop(lambda: None)
-
-    def _on_loop(self, change: Callable[[], None]) -> None:
-        """Make a change on the loop, where the reads look at whether they may go on."""
-
-        def act() -> None:
-            change()
-            if self._room is not None:
-                self._room.set()
-
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(act)
+    def _look_for_room(self) -> None:
+        """Have the reads look at whether they may go on, where they wait; to wake the loop up has its price."""
+        if self._full and self._loop is not None and self._room is not None:
+            self._loop.call_soon_threadsafe(self._room.set)
 
     def _stop(self) -> None:
         if self._task is not None:
@@ -219,8 +239,10 @@ class Engine:
             async with asyncio.TaskGroup() as group:
                 for number, part in self._parts.items():
                     await self._wait_for_room(number, part)
-                    held = self._take(part)
-                    group.create_task(self._read(number, part, held, means))
+                    coming, work = self._begin(number, part, means)
+                    for reading, one in work:
+                        await means.turn.acquire()
+                        group.create_task(self._object(coming, reading, one, means))
             await check_unchanged(ZarrPlan(node, self._source.arrays))
         finally:
             means.close()
@@ -233,9 +255,19 @@ class Engine:
         assert self._room is not None  # noqa: S101 -- made before the first part
         start, stop = self._entries(part)
         size = (stop - start) * self._source.entry_bytes
-        while self._needed < number and self._memory.held_bytes and self._memory.held_bytes + size > self._most_bytes:
+        while not self._has_room(number, size):
             self._room.clear()
-            await self._room.wait()
+            self._full = True
+            # Who released something just now has not seen that somebody waits for it.
+            if not self._has_room(number, size):
+                await self._room.wait()
+            self._full = False
+
+    def _has_room(self, number: int, size_bytes: int) -> bool:
+        while self._released:
+            self._memory.give_back(self._released.popleft().buffers)
+        held = self._memory.held_bytes
+        return self._needed >= number or not held or held + size_bytes <= self._most_bytes
 
     def _entries(self, part: Part) -> tuple[int, int]:
         return self._source.blocks.windows.entries(part.first, part.stop)
@@ -245,33 +277,52 @@ class Engine:
         arrays, buffers = dict[str, "NDArray[Any]"](), list["NDArray[np.uint8]"]()
         for name, one in self._source.arrays.items():
             shape = (stop - start, *self._source.entry_shape(name))
-            size = int(np.prod(shape)) * one.numpy_dtype.itemsize
+            size = math.prod(shape) * one.numpy_dtype.itemsize
             buffers.append(self._memory.take(size))
             arrays[name] = buffers[-1][:size].view(one.numpy_dtype).reshape(shape)
         self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
         return Held(start=start, arrays=arrays, buffers=buffers)
 
-    async def _read(self, number: int, part: Part, held: Held, means: Means) -> None:
-        came: Held | Exception = held
+    def _begin(self, number: int, part: Part, means: Means) -> tuple[_Coming, list[tuple[Reading, ObjectRead]]]:
+        """Return a part that is to be read, and the objects it is made of."""
+        held, work = self._take(part), list[tuple["Reading", "ObjectRead"]]()
+        for name, out in held.arrays.items():
+            plan = self._source.part(name, *self._entries(part))
+            # In the result the sample axis has its own place, among those that are left.
+            place = self._source.places[name]
+            at = place - sum(one.dropped for one in plan.axes[:place])
+            moved = np.moveaxis(out, 0, at) if at else out
+            decoder = self._decoders[name]
+            reading = Reading(self._source.node.objects, plan, moved, self._progress, means, decoder=decoder)
+            work += [(reading, one) for one in plan.objects]
+        coming = _Coming(number=number, held=held, left=len(work))
+        if not work:
+            self._arrived(coming)
+        return coming, work
+
+    async def _object(self, coming: _Coming, reading: Reading, one: ObjectRead, means: Means) -> None:
         try:
-            plans = [self._source.part(name, *self._entries(part)) for name in held.arrays]
-            await together([self._fill(plan, held.arrays[plan.name], means) for plan in plans])
-            self.decoded_bytes += sum(one.nbytes for one in held.arrays.values())
+            if coming.error is None:
+                await reading.object(one)
         except GpuExtError as error:
             # Its frames hold buffers, and what the client raised.
             error.__context__ = None
-            came = error.with_traceback(None)
+            coming.error = coming.error or error.with_traceback(None)
+        finally:
+            means.turn.release()
+        coming.left -= 1
+        if not coming.left:
+            self._arrived(coming)
+
+    def _arrived(self, coming: _Coming) -> None:
+        held = coming.held
+        if coming.error is None:
+            self.decoded_bytes += sum(one.nbytes for one in held.arrays.values())
+        else:
             self._memory.give_back(held.buffers)
         with self._changed:
-            self._came[number] = came
+            self._came[coming.number] = coming.error or held
             self._changed.notify_all()
-
-    async def _fill(self, plan: ArrayPlan, out: NDArray[Any], means: Means) -> None:
-        place = self._source.places[plan.name]
-        # In the result the sample axis has its own place, among those that are left.
-        at = place - sum(one.dropped for one in plan.axes[:place])
-        moved = np.moveaxis(out, 0, at)
-        await read_array(self._source.node.objects, plan, moved, Progress(plan.size_bytes), means)
 
 
 def is_of_one_part(error: GpuExtError) -> bool:
