@@ -3,7 +3,8 @@
 Run by `make bench`, or `python -m bench.streaming [plain] [cloud] [published] [--quick]` for parts of it. Each way is a
 process of its own for each round, see `bench/streaming_ways.py`: the first epoch says when the first batch came, the
 second one the pace. 'cloud' is the server of ranges with 20 ms before each answer and 60 MB/s a connection; 'published'
-has the samples of insitubatch's own figures, 721 × 1440, for the libraries that keep to the chunks.
+has the samples of insitubatch's own figures, 721 × 1440. ROUNDS and MOST_SECONDS (of an epoch) say how long it may
+take, WAYS=insitu,limit which rows beside ours there are.
 """
 
 from __future__ import annotations
@@ -233,7 +234,7 @@ def tables(pythons: dict[str, str], server: RangeServer, folder: Path, part: Par
                 way=way, endpoint=server.endpoint, account=AZURITE_ACCOUNT, key=AZURITE_KEY, container=CONTAINER,
                 store=name, samples=shape.samples, shape=shape.entry, per_chunk=per_chunk, zstd=zstd,
                 batch=shape.batch, buffer=shape.buffer, memory_bytes=shape.memory_bytes, far=part.far,
-                most_seconds=2.0 if quick else 5.0,
+                most_seconds=2.0 if quick else float(os.environ.get("MOST_SECONDS", "5")),
             )
             for way in pythons
         ]  # fmt: skip
@@ -252,7 +253,9 @@ def main() -> None:
         (folder / CONTAINER).mkdir()
         os.environ |= {KEY_VARIABLE: AZURITE_KEY, "JUPYTER_GPU_CONNECTIONS": str(folder / "connections.toml")}
         only = os.environ.get("WAYS", "").split(",")
-        pythons = {way: python for way, python in interpreters().items() if any(one in way for one in only)}
+        pythons = interpreters()
+        ours = next(iter(WAYS))
+        pythons = {way: one for way, one in pythons.items() if way == ours or any(word in way for word in only)}
         print(f"{os.cpu_count()} cores, {ROUNDS} rounds in turns")
         for part in (PARTS[one] for one in PARTS if one in asked):
             with running_range_server(

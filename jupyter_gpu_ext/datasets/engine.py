@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _FLIGHT_SHARE = 4
 # Memory that is taken at a time, at least: a page that nobody had costs as much as to read it.
 _PIECE_BYTES = 16 << 20
+_MOST_BUFFERS = 64
+_LINE_BYTES = 64
 # Not of one chunk but of all of them: what comes next would fail as well.
 _OF_THE_STORE = (
     UnreachableError, UntrustedError, StorageTimeoutError, NoCredentialError, ExpiredError, UnauthenticatedError
@@ -75,6 +77,8 @@ class _Memory:
         self.held_bytes = 0
 
     def take(self, size_bytes: int) -> NDArray[np.uint8]:
+        # Whoever has it next may have other elements: each begins where any of them may.
+        size_bytes = max(1, -(-size_bytes // _LINE_BYTES)) * _LINE_BYTES
         fitting = [size for size, some in self._free.items() if some and size_bytes <= size <= 2 * size_bytes]
         if fitting:
             buffer = self._free[min(fitting)].pop()
@@ -86,7 +90,7 @@ class _Memory:
 
     def _more(self, size_bytes: int) -> NDArray[np.uint8]:
         """Return new memory, and keep more of it: small buffers lie in one piece, of huge pages where there are any."""
-        count = max(1, min(_PIECE_BYTES, self._most // 4) // max(1, size_bytes))
+        count = min(_MOST_BUFFERS, max(1, min(_PIECE_BYTES, self._most // 4) // size_bytes))
         piece = list(np.empty((count, size_bytes), np.uint8))
         self._free[size_bytes].extend(piece[1:])
         self._free_bytes += (count - 1) * size_bytes
