@@ -66,7 +66,7 @@ bench: .venv/.develop tests/node_modules/.stamp ## side by side against peers
 	# The peers' own pins would move what is measured, and what they bring for JupyterLab is not for the environment.
 	$(PIP) install --no-deps --upgrade --target .bench -r requirements/bench.txt
 	export PYTHONPATH=.bench $(NODE_PATH_ENV)
-	for part in loading storage info gpu; do $(BIN)/python -m bench.$$part; done
+	for part in loading streaming storage info gpu; do $(BIN)/python -m bench.$$part; done
 
 docs: .venv/.develop ## check that the documentation's links and examples hold
 	$(PYTEST) tests/test_docs.py

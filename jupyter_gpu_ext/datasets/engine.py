@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
+from jupyter_gpu_ext.datasets.memory import Memory, Pool
 from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.traffic import WAITING
-from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Means, read_array
+from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Decoder, Means, Reading
 from jupyter_gpu_ext.tensors.busy import Busy
-from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.tensors.zarr_store import ZarrPlan, check_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
-    from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
-# Memory of this size comes fresh from the system, page by page; smaller pieces do not.
-_USED_AGAIN_BYTES = 1 << 20
 
 
 class Holding(Protocol):
@@ -44,6 +45,7 @@ class Holding(Protocol):
 
 
 H = TypeVar("H", bound=Holding)
+Piece = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,35 +65,21 @@ class Held:
     buffers: list[NDArray[np.uint8]]
 
 
-class _Memory:
-    """Host buffers, of which large ones are used again; lives on the I/O loop."""
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Coming(Generic[H]):
+    """A part that is being read, and how many of its pieces are still to come."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._free: list[NDArray[np.uint8]] = []
-        self.held_bytes = 0
-
-    def take(self, size_bytes: int) -> NDArray[np.uint8]:
-        fitting = [one for one in self._free if size_bytes <= one.nbytes <= 2 * size_bytes]
-        if fitting:
-            buffer = min(fitting, key=lambda one: one.nbytes)
-            self._free = [one for one in self._free if one is not buffer]
-        else:
-            buffer = np.empty(size_bytes, np.uint8)
-        self.held_bytes += buffer.nbytes
-        return buffer
-
-    def give_back(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
-        self.held_bytes -= sum(one.nbytes for one in buffers)
-        self._free += [one for one in buffers if one.nbytes >= _USED_AGAIN_BYTES]
-        while self._free and self.held_bytes + sum(one.nbytes for one in self._free) > self._most:
-            self._free.pop(0)
+    number: int
+    held: H
+    size_bytes: int
+    left: int
+    error: GpuExtError | None = None
 
 
 class Engine(Generic[H]):
     """Reads parts in their order and keeps each until it is released; used by one thread at a time.
 
-    What a part is, and how it is read, its subclasses say: `_size`, `_take`, `_fill`, and what is around all of them.
+    What a part is, and how it is read, its subclasses say: `_size`, `_take`, `_pieces`, and what is around all of them.
 
     Parameters
     ----------
@@ -109,10 +97,13 @@ class Engine(Generic[H]):
     decoded_bytes : int
         Of parts, so far.
     chunk_bytes : int
-        Of the chunks or files that were decoded for them, whole.
+        Of the chunks or files that were asked for, whole.
     decoding : Busy
         While something is decoded.
     """
+
+    _memory_kind: ClassVar[type[Memory]] = Memory
+    _turn: asyncio.Semaphore
 
     def __init__(self, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
         self.wait_seconds = 0.0
@@ -124,12 +115,14 @@ class Engine(Generic[H]):
         self._parts = parts
         self._flight_bytes = flight
         self._most_bytes = memory_bytes - flight
-        self._memory = _Memory(self._most_bytes)
+        self._memory = self._memory_kind(self._most_bytes)
         self._needed = -1
         self._came: dict[int, H | Exception] = {}
         self._changed = threading.Condition()
         self._ended = False
+        self._released = deque[H]()
         self._room: asyncio.Event | None = None
+        self._full = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._task: asyncio.Task[Any] | None = None
@@ -146,7 +139,8 @@ class Engine(Generic[H]):
         begun = time.monotonic()
         try:
             with WAITING.counted(), self._changed:
-                self._need(number)
+                self._needed = max(self._needed, number)
+                self._look_for_room()
                 self._changed.wait_for(lambda: number in self._came or self._ended)
         finally:
             self.wait_seconds += time.monotonic() - begun
@@ -162,7 +156,8 @@ class Engine(Generic[H]):
         """Let go of a part: its memory is used for others."""
         found = self._came.pop(number)
         if not isinstance(found, Exception):
-            self._on_loop(lambda: self._memory.give_back(found.buffers))
+            self._released.append(found)
+            self._look_for_room()
 
     def finish(self) -> None:
         """Wait for the end of all reads, and whether the store is still the one that was opened.
@@ -192,21 +187,10 @@ class Engine(Generic[H]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _need(self, number: int) -> None:
-        if number > self._needed:
-            self._needed = number
-            self._on_loop(lambda: None)
-
-    def _on_loop(self, change: Callable[[], None]) -> None:
-        """Make a change on the loop, where the reads look at whether they may go on."""
-
-        def act() -> None:
-            change()
-            if self._room is not None:
-                self._room.set()
-
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(act)
+    def _look_for_room(self) -> None:
+        """Have the reads look at whether they may go on, where they wait; to wake the loop up has its price."""
+        if self._full and self._loop is not None and self._room is not None:
+            self._loop.call_soon_threadsafe(self._room.set)
 
     def _stop(self) -> None:
         if self._task is not None:
@@ -227,7 +211,13 @@ class Engine(Generic[H]):
                     await self._wait_for_room(number, part)
                     held = self._take(part)
                     self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
-                    group.create_task(self._read(number, part, held))
+                    pieces = self._pieces(part, held)
+                    coming = _Coming(number=number, held=held, size_bytes=self._size(part), left=len(pieces))
+                    if not pieces:
+                        self._arrived(coming)
+                    for piece in pieces:
+                        await self._turn.acquire()
+                        group.create_task(self._read(coming, piece))
             await self._check()
         finally:
             self._end()
@@ -239,26 +229,45 @@ class Engine(Generic[H]):
         """Wait until the part fits, or somebody waits for it."""
         assert self._room is not None  # noqa: S101 -- made before the first part
         size = self._size(part)
-        while self._needed < number and self._memory.held_bytes and self._memory.held_bytes + size > self._most_bytes:
+        while not self._has_room(number, size):
             self._room.clear()
-            await self._room.wait()
+            self._full = True
+            # Who released something just now has not seen that somebody waits for it.
+            if not self._has_room(number, size):
+                await self._room.wait()
+            self._full = False
 
-    async def _read(self, number: int, part: Part, held: H) -> None:
-        came: H | Exception = held
+    def _has_room(self, number: int, size_bytes: int) -> bool:
+        while self._released:
+            self._memory.give_back(self._released.popleft().buffers)
+        held = self._memory.held_bytes
+        return self._needed >= number or not held or held + size_bytes <= self._most_bytes
+
+    async def _read(self, coming: _Coming[H], piece: Piece) -> None:
         try:
-            size = await self._fill(part, held)
-            self.decoded_bytes += size
+            if coming.error is None:
+                await piece()
         except GpuExtError as error:
             # Its frames hold buffers, and what the client raised.
             error.__context__ = None
-            came = error.with_traceback(None)
-            self._memory.give_back(held.buffers)
+            coming.error = coming.error or error.with_traceback(None)
+        finally:
+            self._turn.release()
+        coming.left -= 1
+        if not coming.left:
+            self._arrived(coming)
+
+    def _arrived(self, coming: _Coming[H]) -> None:
+        if coming.error is None:
+            self.decoded_bytes += coming.size_bytes
+        else:
+            self._memory.give_back(coming.held.buffers)
         with self._changed:
-            self._came[number] = came
+            self._came[coming.number] = coming.error or coming.held
             self._changed.notify_all()
 
     def _begin(self) -> None:
-        """Make what the reads share."""
+        """Make what the reads share, `_turn` among it: how many of them are under way at a time."""
 
     async def _check(self) -> None:
         """Look whether all was of one version, after the last read."""
@@ -274,8 +283,8 @@ class Engine(Generic[H]):
         """Take room for a part."""
         raise NotImplementedError
 
-    async def _fill(self, part: Part, held: H) -> int:
-        """Read a part; return its bytes."""
+    def _pieces(self, part: Part, held: H) -> Sequence[Piece]:
+        """Return the reads that fill a part."""
         raise NotImplementedError
 
 
@@ -287,16 +296,19 @@ class ZarrEngine(Engine[Held]):
     source : Source
     """
 
+    _memory_kind = Pool
     _means: Means
 
     def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
         self._source = source
+        self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
+        self._progress = Progress(total_bytes=0)
         super().__init__(parts, memory_bytes=memory_bytes)
 
     def _begin(self) -> None:
         sharded = any(one.array.index is not None for one in self._source.arrays.values())
         self._means = Means(self._source.node.objects, self._flight_bytes, sharded=sharded)
-        self.decoding = self._means.decoding
+        self.decoding, self._turn = self._means.decoding, self._means.turn
 
     async def _check(self) -> None:
         await check_unchanged(ZarrPlan(self._source.node, self._source.arrays))
@@ -316,23 +328,24 @@ class ZarrEngine(Engine[Held]):
         arrays, buffers = dict[str, "NDArray[Any]"](), list["NDArray[np.uint8]"]()
         for name, one in self._source.arrays.items():
             shape = (stop - start, *self._source.entry_shape(name))
-            size = int(np.prod(shape)) * one.numpy_dtype.itemsize
+            size = math.prod(shape) * one.numpy_dtype.itemsize
             buffers.append(self._memory.take(size))
             arrays[name] = buffers[-1][:size].view(one.numpy_dtype).reshape(shape)
         return Held(start=start, arrays=arrays, buffers=buffers)
 
-    async def _fill(self, part: Part, held: Held) -> int:
-        plans = [self._source.part(name, *self._entries(part)) for name in held.arrays]
-        await together([self._one(plan, held.arrays[plan.name]) for plan in plans])
-        self.chunk_bytes += sum(one.chunk_count * one.array.chunk_bytes for one in plans)
-        return sum(one.nbytes for one in held.arrays.values())
-
-    async def _one(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
-        place = self._source.places[plan.name]
-        # In the result the sample axis has its own place, among those that are left.
-        at = place - sum(one.dropped for one in plan.axes[:place])
-        moved = np.moveaxis(out, 0, at)
-        await read_array(self._source.node.objects, plan, moved, Progress(plan.size_bytes), self._means)
+    def _pieces(self, part: Part, held: Held) -> list[Piece]:
+        pieces = list[Piece]()
+        for name, out in held.arrays.items():
+            plan = self._source.part(name, *self._entries(part))
+            # In the result the sample axis has its own place, among those that are left.
+            place = self._source.places[name]
+            at = place - sum(one.dropped for one in plan.axes[:place])
+            moved = np.moveaxis(out, 0, at) if at else out
+            decoder = self._decoders[name]
+            reading = Reading(self._source.node.objects, plan, moved, self._progress, self._means, decoder=decoder)
+            pieces += [partial(reading.object, one) for one in plan.objects]
+            self.chunk_bytes += plan.chunk_count * plan.array.chunk_bytes
+        return pieces
 
 
 def is_of_one_part(error: GpuExtError) -> bool:

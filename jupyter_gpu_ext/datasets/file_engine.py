@@ -6,11 +6,11 @@ import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.datasets.engine import Engine
 from jupyter_gpu_ext.storage.ranges import split
-from jupyter_gpu_ext.tensors.objects import together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from jupyter_gpu_ext.datasets.engine import Piece
     from jupyter_gpu_ext.datasets.file_source import FileSource
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.storage.ranges import ByteRange
@@ -88,19 +89,13 @@ class FileEngine(Engine[HeldBytes]):
         number = self._source.object_of(part.first)
         return HeldBytes(number=number, span=span, data=buffer.data[: span.size_bytes], buffers=[buffer])
 
-    async def _fill(self, part: Part, held: HeldBytes) -> int:
-        first, *others = split([held.span], most_bytes=_PIECE_BYTES)
-        if others:
-            await together(self._piece(held, one) for one in (first, *others))
-        else:
-            await self._piece(held, first)
+    def _pieces(self, part: Part, held: HeldBytes) -> list[Piece]:
         self.chunk_bytes += held.span.size_bytes
-        return held.span.size_bytes
+        ranges = split([held.span], most_bytes=_PIECE_BYTES) if held.span.size_bytes else []
+        return [partial(self._range, held, one) for one in ranges]
 
-    async def _piece(self, held: HeldBytes, piece: ByteRange) -> None:
+    async def _range(self, held: HeldBytes, wanted: ByteRange) -> None:
         source, begin = self._source, held.span.start
-        out = held.data[piece.start - begin : piece.stop - begin]
-        async with self._turn:
-            if len(out):
-                key, version = source.listing.keys[held.number], source.version(held.number)
-                await source.objects.read_into(key, version, piece.start, out)
+        out = held.data[wanted.start - begin : wanted.stop - begin]
+        key, version = source.listing.keys[held.number], source.version(held.number)
+        await source.objects.read_into(key, version, wanted.start, out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jupyter_gpu_ext.datasets.engine import is_of_one_part
+from jupyter_gpu_ext.datasets.shuffle import Drawn
 from jupyter_gpu_ext.datasets.values import seen
 from jupyter_gpu_ext.errors import GpuExtError
 
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_gpu_ext.datasets.blocks import Windows
     from jupyter_gpu_ext.datasets.engine import Held, ZarrEngine
-    from jupyter_gpu_ext.datasets.shuffle import Drawn
     from jupyter_gpu_ext.datasets.source import Source
 
 OnError = Literal["raise", "skip"]
 Arrays = dict[str, "NDArray[Any]"]
+
+# Of a sample, from which on a call for it alone costs less than a second copy of its bytes.
+_LONG_BYTES = 4096
 
 
 @dataclass(slots=True)
@@ -74,8 +78,7 @@ class Samples:
         self._drawn = drawn
         self._left = dict(left)
         self._on_error = on_error
-        self._numbers = np.empty(0, np.int64)
-        self._samples = np.empty(0, np.int64)
+        self._ahead = Drawn(np.empty(0, np.int64), np.empty(0, np.int64))
 
     def one(self) -> Any:
         """Return the next sample as functions see it, None at the end."""
@@ -97,8 +100,8 @@ class Samples:
         """
         pieces = list[Arrays]()
         missing = count
-        while missing and (here := self._next(missing)) is not None:
-            found = self._gathered(*here)
+        while missing and len((here := self._next(missing)).samples):
+            found = self._gathered(here)
             if found is not None:
                 pieces.append(found)
                 missing -= len(next(iter(found.values())))
@@ -107,49 +110,50 @@ class Samples:
         made = [np.concatenate([one[name] for one in pieces]) for name in self._source.arrays] if pieces else []
         return dict(zip(self._source.arrays, made, strict=False))
 
-    def _next(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        while not len(self._numbers):
-            drawn = next(self._drawn, None)
-            if drawn is None:
-                return None
-            self._numbers, self._samples = drawn.parts, drawn.samples
-        here = self._numbers[:most], self._samples[:most]
-        self._numbers, self._samples = self._numbers[most:], self._samples[most:]
+    def _next(self, most: int) -> Drawn:
+        """Return the next of the order: so many, fewer at its end."""
+        while len(self._ahead) < most and (drawn := next(self._drawn, None)) is not None:
+            parts, samples = (self._ahead.parts, drawn.parts), (self._ahead.samples, drawn.samples)
+            self._ahead = Drawn(np.concatenate(parts), np.concatenate(samples))
+        here = Drawn(self._ahead.parts[:most], self._ahead.samples[:most])
+        self._ahead = Drawn(self._ahead.parts[most:], self._ahead.samples[most:])
         return here
 
-    def _gathered(self, numbers: NDArray[np.int64], samples: NDArray[np.int64]) -> Arrays | None:
+    def _gathered(self, here: Drawn) -> Arrays | None:
         """Copy samples out of their parts; None where none of them is left."""
-        order = list(dict.fromkeys(numbers.tolist()))
-        held = {number: self._held(number) for number in order}
-        kept = np.isin(numbers, [number for number, one in held.items() if one is not None])
-        self.losses.samples += len(numbers) - int(kept.sum())
+        numbers, counts = (found.tolist() for found in np.unique(here.parts, return_counts=True))
+        held = {number: self._held(number) for number in numbers}
+        kept = here
+        if lost := [number for number, one in held.items() if one is None]:
+            there = ~np.isin(here.parts, lost)
+            kept = Drawn(here.parts[there], here.samples[there])
+            self.losses.samples += len(here) - len(kept)
         begun = time.monotonic()
-        made = self._copied(held, numbers[kept], samples[kept]) if kept.any() else None
+        made = self._copied(held, kept) if len(kept) else None
         self.copy_seconds += time.monotonic() - begun
-        for number in order:
-            self._left[number] -= int((numbers == number).sum())
+        for number, count in zip(numbers, counts, strict=True):
+            self._left[number] -= count
             if not self._left[number]:
                 self._engine.release(number)
-        self.done += len(numbers)
+        self.done += len(here)
         self.used_bytes += sum(one.nbytes for one in (made or {}).values())
         return made
 
-    def _copied(self, held: dict[int, Held | None], numbers: NDArray[np.int64], samples: NDArray[np.int64]) -> Arrays:
+    def _copied(self, held: dict[int, Held | None], kept: Drawn) -> Arrays:
         windows = self._source.blocks.windows
         axes = () if windows.single else (windows.size,)
         made = {
-            name: np.empty((len(numbers), *axes, *self._source.entry_shape(name)), one.numpy_dtype)
+            name: np.empty((len(kept), *axes, *self._source.entry_shape(name)), one.numpy_dtype)
             for name, one in self._source.arrays.items()
         }
-        for number, one in held.items():
-            if one is None:
-                continue
-            where = np.flatnonzero(numbers == number)
-            entries = samples[where] * windows.stride - one.start
-            if not windows.single:
-                entries = entries[:, None] + np.arange(windows.size)
+        order = np.argsort(kept.parts, kind="stable")
+        borders = np.flatnonzero(np.diff(kept.parts[order])) + 1
+        for rows in np.split(order, borders):
+            one = held[int(kept.parts[rows[0]])]
+            assert one is not None  # noqa: S101 -- what is lost is not kept
+            entries = kept.samples[rows] * windows.stride - one.start
             for name, array in one.arrays.items():
-                made[name][where] = array[entries]
+                _copy(array, entries, windows, made[name], rows)
         return made
 
     def _held(self, number: int) -> Held | None:
@@ -166,3 +170,14 @@ class Samples:
         """Return what a person sees of arrays by name."""
         made = {name: seen(array, self._source.arrays[name].dtype) for name, array in arrays.items()}
         return next(iter(made.values())) if self._source.node.kind == "array" else made
+
+
+def _copy(
+    array: NDArray[Any], entries: NDArray[np.int64], windows: Windows, out: NDArray[Any], rows: NDArray[np.int64]
+) -> None:
+    """Copy the samples that begin at `entries` to `rows` of `out`: long ones each by itself, which is one copy less."""
+    if out[0].nbytes >= _LONG_BYTES:
+        for row, entry in zip(rows.tolist(), entries.tolist(), strict=True):
+            out[row] = array[entry] if windows.single else array[entry : entry + windows.size]
+    else:
+        out[rows] = array[entries if windows.single else entries[:, None] + np.arange(windows.size)]

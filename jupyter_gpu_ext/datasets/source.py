@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from jupyter_gpu_ext.datasets.blocks import Extent, borders, cut
 from jupyter_gpu_ext.errors import BadRequestError
 from jupyter_gpu_ext.storage.reads import READS
-from jupyter_gpu_ext.tensors.array_plan import check_readable, outline, plan_array
+from jupyter_gpu_ext.tensors.array_plan import check_readable, outline
+from jupyter_gpu_ext.tensors.chunks import plan_chunks
 from jupyter_gpu_ext.tensors.coordinates import coordinate_of
 from jupyter_gpu_ext.tensors.plan import choose_of
-from jupyter_gpu_ext.tensors.selection import Axis, parse_selection
+from jupyter_gpu_ext.tensors.selection import Axis, parse_selection, shape_of
 from jupyter_gpu_ext.tensors.zarr_open import open_zarr
 from jupyter_gpu_ext.tensors.zarr_store import axes_of, check_names
 from jupyter_gpu_ext.text import printable
@@ -122,7 +124,8 @@ class Source:
         whole = plan.axes[place]
         axis = Axis(whole.start + whole.step * start, whole.step, stop - start)
         axes = (*plan.axes[:place], axis, *plan.axes[place + 1 :])
-        return plan_array(name, plan.array, axes, raw=plan.decoding is None)
+        objects = tuple(plan_chunks(plan.array, axes, printable(name)))
+        return dataclasses.replace(plan, axes=axes, shape=shape_of(axes), objects=objects)
 
 
 async def open_source(asked: Asked) -> Source:

@@ -92,6 +92,14 @@ class Deep(Protocol):
 
 
 @runtime_checkable
+class Wholesale(Protocol):
+    """A backend that brings a small object at less cost where nobody asks for its version."""
+
+    async def whole(self, key: str, most_bytes: int) -> memoryview:
+        """Return an object, of a longer one its first `most_bytes`; one request, two for an empty object."""
+
+
+@runtime_checkable
 class Renewing(Protocol):
     """A backend whose credential can be asked for again when the service says that it has ended.
 

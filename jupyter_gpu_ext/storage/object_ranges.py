@@ -9,6 +9,7 @@ from jupyter_gpu_ext.errors import BadStorageReplyError, ObjectChangedError
 from jupyter_gpu_ext.storage.fill import chunk_bytes, fill
 from jupyter_gpu_ext.storage.models import Version
 from jupyter_gpu_ext.storage.names import quoted
+from jupyter_gpu_ext.storage.traffic import TRAFFIC
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
@@ -46,6 +47,18 @@ async def first(store: ObjectStore, path: str, length: int) -> tuple[bytes, Vers
     data = bytearray(min(length, version.size_bytes))
     await fill(reply.stream(min_chunk_size=chunk_bytes()), memoryview(data))
     return bytes(data), version
+
+
+async def whole(store: ObjectStore, path: str, most_bytes: int) -> memoryview:
+    """Return an object, of a longer one its first bytes; an empty object is a range error of the provider.
+
+    One wait for all of it: a third of what it costs to be told of the version, of a piece, and of the end.
+    """
+    import obstore
+
+    found = memoryview(await obstore.get_range_async(store, path, start=0, end=most_bytes))
+    TRAFFIC.received_bytes += len(found)
+    return found
 
 
 async def chunks(store: ObjectStore, path: str, etag: str, start: int, stop: int) -> AsyncIterable[Any]:

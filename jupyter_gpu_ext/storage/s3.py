@@ -88,6 +88,18 @@ class S3Backend(S3Sharing, S3Writing):
         entry = await self.head(key)
         return b"", Version(entry.size_bytes or 0, str(entry.etag))
 
+    async def whole(self, key: str, most_bytes: int) -> memoryview:
+        """Return an object, of a longer one its first `most_bytes`; one request, more for an empty object."""
+        bucket, path = self._object(key)
+        with s3_translated(self._connection, key):
+            if not REWRITTEN.search(path):
+                try:
+                    return await object_ranges.whole(await self._clients.store(bucket), path, most_bytes)
+                except Exception as error:
+                    if not _is_empty(self._connection, key, error):
+                        raise
+        return memoryview((await self.first(key, most_bytes))[0])
+
     async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
         """Fill `out` from `start` on, with `If-Match`, and check the length."""
         try:

@@ -16,7 +16,7 @@ from jupyter_gpu_ext.errors import (
     ThrottledError,
     UnauthenticatedError,
 )
-from jupyter_gpu_ext.storage.models import Deep, Renewing
+from jupyter_gpu_ext.storage.models import Deep, Renewing, Wholesale
 from jupyter_gpu_ext.storage.retry import REMOTE, TRANSIENT, Schedule, Tally, patiently
 from jupyter_gpu_ext.storage.steady_upload import SteadyUpload
 
@@ -55,6 +55,9 @@ class Steady:
         self.inner = inner
         self.limiter = limiter
         self._schedule = schedule
+        # To ask a protocol takes as long as to ask storage for little.
+        self._renewing = inner if isinstance(inner, Renewing) else None
+        self._wholesale = inner if isinstance(inner, Wholesale) else None
         self._ended = ended
 
     async def list_page(self, prefix: str, *, marker: str | None, limit: int, search: str = "") -> RawPage:
@@ -81,6 +84,12 @@ class Steady:
     async def first(self, key: str, length: int, tally: Tally | None = None) -> tuple[bytes, Version]:
         """Return the first `length` bytes or fewer, and the version they belong to."""
         return await self._small(lambda: self.inner.first(key, length), tally)
+
+    async def whole(self, key: str, most_bytes: int, tally: Tally | None = None) -> memoryview:
+        """Return an object, of a longer one its first `most_bytes`, at the least cost there is."""
+        if (wholesale := self._wholesale) is not None:
+            return await self._small(lambda: wholesale.whole(key, most_bytes), tally)
+        return memoryview((await self.first(key, most_bytes, tally))[0])
 
     async def read_into(
         self, key: str, version: Version, start: int, out: memoryview, tally: Tally | None = None
@@ -154,7 +163,7 @@ class Steady:
         ExpiredError
             When the credential has ended and there is no other.
         """
-        asked = self.inner.asked if isinstance(self.inner, Renewing) else 0
+        asked = self._renewing.asked if self._renewing is not None else 0
         options: Any = {"schedule": self._schedule, "tally": tally, "transient": transient}
         try:
             return await patiently(attempt, limiter=self.limiter, **options)
@@ -169,7 +178,7 @@ class Steady:
         return await patiently(attempt, limiter=self.limiter, **options)
 
     def _renewed(self, asked: int) -> bool:
-        return isinstance(self.inner, Renewing) and self.inner.renew(asked)
+        return self._renewing is not None and self._renewing.renew(asked)
 
     async def _small(self, call: Callable[[], Awaitable[T]], tally: Tally | None = None) -> T:
         async def attempt() -> T:

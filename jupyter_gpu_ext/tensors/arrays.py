@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,14 +15,14 @@ import numpy as np
 from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError, TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.tensors import codecs, shards
-from jupyter_gpu_ext.tensors.asked_for import first_bytes
+from jupyter_gpu_ext.tensors.asked_for import FIRST_BYTES, first_bytes
 from jupyter_gpu_ext.tensors.busy import Busy
 from jupyter_gpu_ext.tensors.chunks import join
 from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,8 @@ IN_FLIGHT_BYTES = 256 << 20
 # Over a network the readers wait for each other's answers, on a disk for the processor.
 _FAR_READERS = 64
 _DECODERS = 16
+# What is copied on the loop itself: to wake a thread for it and to be woken takes longer.
+_SOON_BYTES = 1 << 20
 # Values that are decoded at a time: they stay near the processor, and take little room however large the chunk is.
 _PIECE_ITEMS = 1 << 17
 
@@ -48,20 +51,40 @@ class _Budget:
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
         self._free = most_bytes
-        self._changed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
     async def hold(self, size_bytes: int) -> AsyncIterator[None]:
         size = min(size_bytes, self._most)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= size)
+        if self._waiting or self._free < size:
+            await self._queue(size)
+        else:
             self._free -= size
         try:
             yield
         finally:
             self._free += size
-            async with self._changed:
-                self._changed.notify_all()
+            self._admit()
+
+    async def _queue(self, size: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # The room was given and is not taken.
+                self._free += size
+            self._admit()
+            raise
+
+    def _admit(self) -> None:
+        """Give room in the order in which it was asked for."""
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self._free):
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._free -= size
 
 
 class Means:
@@ -83,6 +106,7 @@ class Means:
 
     def __init__(self, store: Objects, room_bytes: int = IN_FLIGHT_BYTES, *, sharded: bool = True) -> None:
         threads = min(_DECODERS, len(os.sched_getaffinity(0)))
+        self.decoding = Busy()
         self.decoding = Busy()
         self.pool = ThreadPoolExecutor(threads, "jupyter-gpu-ext-decode")
         self.readers = 2 * threads if store.near else _FAR_READERS
@@ -121,44 +145,82 @@ async def read_array(
         raise ValueError(f"the result has {plan.shape} {plan.numpy_dtype}, the buffer {out.shape} {out.dtype}")
     own = Means(store, sharded=plan.array.index is not None) if means is None else means
     todo = iter(plan.objects)
-    reading = _Reading(store, plan, out, progress, own)
+    reading = Reading(store, plan, out, progress, own)
+
+    async def some() -> None:
+        for one in todo:
+            async with own.turn:
+                await reading.object(one)
+
     try:
-        await together(reading.all_of(todo) for _ in range(min(own.readers, len(plan.objects))))
+        await together(some() for _ in range(min(own.readers, len(plan.objects))))
     finally:
         if means is None:
             own.close()
 
 
-class _Reading:
-    def __init__(self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means) -> None:
+class Reading:
+    """The read of one planned array, object by object, in any order.
+
+    Parameters
+    ----------
+    store, plan, out, progress, means
+        As for `read_array`.
+    decoder : Decoder, optional
+        Of the plan's array, where several reads share it.
+    """
+
+    def __init__(
+        self, store: Objects, plan: ArrayPlan, out: NDArray[Any], progress: Progress, means: Means,
+        *, decoder: Decoder | None = None,
+    ) -> None:  # fmt: skip
         self._store = store
         self._plan = plan
         self._array = plan.array
-        self._place = _Placing(plan, out)
+        self._decoder = decoder or Decoder(plan)
+        self._place = _Placing(self._decoder, out)
         self._progress = progress
         self._means = means
 
-    async def all_of(self, todo: Iterator[ObjectRead]) -> None:
+    async def object(self, one: ObjectRead) -> None:
+        """Read one of the plan's objects, when it is its turn.
+
+        Raises
+        ------
+        TensorFormatError
+            Naming the array and the chunk that is damaged.
+        GpuExtError
+            When storage does not give it. Nothing writes to its places any more when this returns or raises.
+        """
         index = self._array.index
-        for one in todo:
-            try:
-                async with self._means.turn:
-                    await (self._chunk(one) if index is None else self._shard(one, index))
-            except codecs.DamagedChunkError as error:
-                raise self._damaged(one.key, error) from error.__cause__
-            except GpuExtError as error:
-                if not isinstance(error, OF_THE_STORE):
-                    error.about(self._named(one.key))
-                raise
+        try:
+            await (self._chunk(one) if index is None else self._shard(one, index))
+        except codecs.DamagedChunkError as error:
+            raise self._damaged(one.key, error) from error.__cause__
+        except GpuExtError as error:
+            if not isinstance(error, OF_THE_STORE):
+                error.about(self._named(one.key))
+            raise
 
     async def _chunk(self, one: ObjectRead) -> None:
-        most = self._array.most_stored_bytes
+        most = self._decoder.most_stored_bytes
         async with self._means.chunks.hold(most + max(map(self._place.scratch_bytes, one.parts))):
-            found = await self._store.pinned(one.key, first_bytes(self._array, one))
-            if found is not None and found.size_bytes > most:
-                raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
-            data = None if found is None else await found.read(ByteRange(0, found.size_bytes))
+            data = await self._whole(one, most)
             await self._put([(part, data) for part in one.parts])
+
+    async def _whole(self, one: ObjectRead, most: int) -> memoryview | None:
+        """Return an object's bytes, None where there is none."""
+        head_bytes = FIRST_BYTES
+        if most < FIRST_BYTES:
+            data = await self._store.whole(one.key, most + 1)
+            if data is None or len(data) <= most:
+                return data
+            # Too long, as its version will say.
+            head_bytes = 1
+        found = await self._store.pinned(one.key, head_bytes)
+        if found is not None and found.size_bytes > most:
+            raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
+        return None if found is None else await found.read(ByteRange(0, found.size_bytes))
 
     async def _shard(self, one: ObjectRead, index: ShardIndex) -> None:
         head_bytes = first_bytes(self._array, one)
@@ -176,7 +238,7 @@ class _Reading:
         async with self._means.chunks.hold(3 * index.size_bytes):
             raw = await found.read(shards.place_of(index, size))
             wanted = [part.number for part in one.parts]
-            most = self._array.most_stored_bytes
+            most = self._decoder.most_stored_bytes
             return shards.parse_index(index, raw, wanted, size_bytes=size, most_bytes=most)
 
     async def _runs(self, one: ObjectRead, found: Pinned, places: dict[int, ByteRange]) -> None:
@@ -197,7 +259,9 @@ class _Reading:
             await self._put([(part, data[at.start - run.start : at.stop - run.start]) for part, at in parts])
 
     async def _put(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> None:
-        if pairs:
+        if pairs and self._place.is_soon(pairs):
+            self._progress.done_bytes += self._place.all(pairs)
+        elif pairs:
             with self._means.decoding.working():
                 done = await _in_thread(self._means.pool, functools.partial(self._place.all, pairs))
             self._progress.done_bytes += done
@@ -213,15 +277,48 @@ class _Reading:
         )
 
 
+class Decoder:
+    """How chunks of one array become values of a result, and what that takes; the same for every chunk.
+
+    Attributes
+    ----------
+    straight : bool
+        Values are wanted as they are stored.
+    copies : bool
+        The bytes are, too.
+    fill : numpy.ndarray
+        The value of what was never written.
+    most_stored_bytes : int
+        The most that an encoded chunk can have.
+    scratch_bytes, straight_scratch_bytes : int
+        What decoding one takes at most, beside its stored bytes and its place; less where it goes straight there.
+    """
+
+    def __init__(self, plan: ArrayPlan) -> None:
+        self.array = array = plan.array
+        self.decoding = plan.decoding
+        plain = array.order is None and array.stored.isnative and array.stored.kind != "b"
+        self.straight = plain and plan.decoding is None
+        self.copies = self.straight and not array.codecs
+        fill = np.array(array.fill, array.native)
+        self.fill = fill if plan.decoding is None else plan.decoding(fill.reshape(1)).reshape(())
+        self.most_stored_bytes = array.most_stored_bytes
+        self.scratch_bytes = scratch_bytes(array, straight=False)
+        self.straight_scratch_bytes = scratch_bytes(array, straight=True)
+
+
 class _Placing:
     """Decode chunks into their places in the result; runs in threads, each on places of its own."""
 
-    def __init__(self, plan: ArrayPlan, out: NDArray[Any]) -> None:
-        self._array = plan.array
+    def __init__(self, decoder: Decoder, out: NDArray[Any]) -> None:
+        self._array = decoder.array
         self._out = out
-        self._decoding = plan.decoding
-        fill = np.array(self._array.fill, self._array.native)
-        self._fill = fill if plan.decoding is None else plan.decoding(fill.reshape(1)).reshape(())
+        self._decoder = decoder
+        self._decoding = decoder.decoding
+
+    def is_soon(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> bool:
+        """Tell whether the chunks are in their places in no time: few bytes, to be copied as they are."""
+        return self._decoder.copies and sum(0 if data is None else len(data) for _, data in pairs) <= _SOON_BYTES
 
     def all(self, pairs: Sequence[tuple[ChunkPart, memoryview | None]]) -> int:
         """Put the chunks in their places, the fill value where there is none; return the bytes."""
@@ -230,7 +327,7 @@ class _Placing:
     def _one(self, part: ChunkPart, data: memoryview | None) -> int:
         target = self._out[part.target] if part.target else self._out[...]
         if data is None:
-            target[...] = self._fill
+            target[...] = self._decoder.fill
         elif self._straight(part, target):
             codecs.decode(self._array.codecs, data, target.reshape(-1).view(np.uint8))
         elif self._decoding is None:
@@ -253,18 +350,10 @@ class _Placing:
     def scratch_bytes(self, part: ChunkPart) -> int:
         """Return what decoding the chunk takes at most, beside its stored bytes and its place."""
         straight = self._straight(part, self._out[part.target] if part.target else self._out[...])
-        return scratch_bytes(self._array, straight=straight)
+        return self._decoder.straight_scratch_bytes if straight else self._decoder.scratch_bytes
 
     def _straight(self, part: ChunkPart, target: NDArray[Any]) -> bool:
-        array = self._array
-        return (
-            part.whole
-            and self._decoding is None
-            and array.order is None
-            and array.stored.isnative
-            and array.stored.kind != "b"
-            and target.flags.c_contiguous
-        )
+        return part.whole and self._decoder.straight and target.flags.c_contiguous
 
     def _chunk(self, data: memoryview) -> NDArray[Any]:
         array = self._array
@@ -295,10 +384,11 @@ def scratch_bytes(array: ZarrArray, *, straight: bool) -> int:
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    future = asyncio.get_running_loop().run_in_executor(pool, work)
+    future = pool.submit(work)
     try:
-        return await asyncio.shield(future)
+        return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
         # The memory is the caller's again only when nobody writes to it.
-        await asyncio.wait([future])
+        if not future.cancel():
+            await asyncio.wait([asyncio.wrap_future(future)])
         raise

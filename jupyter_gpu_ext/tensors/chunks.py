@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -128,7 +129,7 @@ def plan_chunks(array: ZarrArray, axes: Sequence[Axis], shown: str) -> list[Obje
         )
     if not count:
         return []
-    pieces = [list(_pieces(axis, chunk)) for axis, chunk in zip(axes, array.chunks, strict=True)]
+    pieces = [_pieces(axis, chunk) for axis, chunk in zip(axes, array.chunks, strict=True)]
     if array.shards is None:
         return [ObjectRead(array.key(part.place), (part,)) for part in map(_part, itertools.product(*pieces))]
     return _by_shard(array, array.shards, pieces)
@@ -139,7 +140,13 @@ def steps(axis: Axis, size: int) -> list[tuple[int, int]]:
     return [(0, 1) if one.target is None else (one.target.start, one.target.stop) for one in _pieces(axis, size)]
 
 
-def _pieces(axis: Axis, size: int) -> Iterator[_Piece]:
+@functools.lru_cache(maxsize=256)
+def _pieces(axis: Axis, size: int) -> tuple[_Piece, ...]:
+    # Of reads that follow one another, most axes are the same.
+    return tuple(_cut(axis, size))
+
+
+def _cut(axis: Axis, size: int) -> Iterator[_Piece]:
     done = 0
     while done < axis.count:
         index = axis.start + axis.step * done

@@ -89,6 +89,17 @@ class Objects:
         self.bytes_read += len(data)
         return data, version
 
+    async def whole(self, below: str, most_bytes: int) -> memoryview | None:
+        """Return a small object, of a longer one its first bytes, None where there is none."""
+        self.asked["get"] += 1
+        try:
+            with self.busy.working():
+                data = await self.backend.whole(self.key(below), most_bytes, self.tally)
+        except NotFoundError:
+            return None
+        self.bytes_read += len(data)
+        return data
+
     async def pinned(self, below: str, length: int) -> Pinned | None:
         """Return an object with its first `length` bytes, None where there is none."""
         found = await self.first(below, length)

@@ -79,6 +79,11 @@ class StorageBackendSuite:
         assert data == b"0123"[:size]
         assert version.size_bytes == size
 
+    @pytest.mark.parametrize("size", [0, 1, 4, 5])
+    def test_whole(self, store: Store, opened: Steady, size: int) -> None:
+        store.put("x", b"01234"[:size])
+        assert bytes(LOOP.run(opened.whole("x", 4))) == b"0123"[:size]
+
     @pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 9), (0, 10), (9, 10)])
     def test_read_into(self, store: Store, opened: Steady, start: int, stop: int) -> None:
         store.put("x", b"0123456789")
@@ -102,9 +107,9 @@ class StorageBackendSuite:
         with pytest.raises(NotFoundError):
             LOOP.run(opened.read_into("gone", Version(10, '"0x1"'), 0, memoryview(bytearray(4))))
 
-    @pytest.mark.parametrize("call", ["head", "first"])
+    @pytest.mark.parametrize("call", ["head", "first", "whole"])
     def test_missing_object(self, store: Store, opened: Steady, call: str) -> None:
-        work = opened.head("none") if call == "head" else opened.first("none", 10)
+        work = opened.head("none") if call == "head" else getattr(opened, call)("none", 10)
         with pytest.raises(NotFoundError, match=f"{store.name}://none does not exist") as caught:
             LOOP.run(work)
         assert caught.value.hint

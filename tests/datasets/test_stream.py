@@ -111,6 +111,26 @@ def test_coordinates_are_no_samples(tmp_path: Path) -> None:
         next(iter(ZarrStream(url)))
 
 
+def test_arrays_of_any_width_share_memory(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "w.zarr", mode="w")
+    values = {
+        "bytes": np.arange(60 * 7, dtype="i4").astype("i1").reshape(60, 7),
+        "doubles": np.arange(60, dtype="f8"),
+        "nothing": np.empty((60, 0), "f4"),
+        "rows": np.arange(60 * 2000, dtype="f4").reshape(60, 2000),
+    }
+    for name, one in values.items():
+        chunks = (3, *(max(1, size) for size in one.shape[1:]))
+        group.create_array(name, shape=one.shape, chunks=chunks, dtype=one.dtype)[...] = one
+    for memory_bytes in (1, 100_000, 10_000_000):
+        batches = list(ZarrStream(str(tmp_path / "w.zarr"), memory_bytes=memory_bytes).shuffle(buffer=9).batch(8))
+        found = {name: np.concatenate([one[name].numpy() for one in batches]) for name in values}
+        order = found["doubles"].astype(int)
+        assert sorted(order) == list(range(60))
+        for name, one in values.items():
+            np.testing.assert_array_equal(found[name], one[order])
+
+
 def test_decoded_as_xarray_does(tmp_path: Path) -> None:
     array = zarr.create_array(
         tmp_path / "t.zarr", shape=(6,), chunks=(4,), dtype="i2", attributes={"scale_factor": 0.5, "_FillValue": -1}
