@@ -45,6 +45,7 @@ _HERE = Path(__file__).parent
 _PEERS = ("insitubatch", "zarr-beluga")
 _PEERS_PYTHON = (3, 12)
 _MOST_SECONDS = 240
+_TOUCHED_BYTES = 512 << 20
 _HEADS = "| way | samples/s | MB/s | first batch, s | peak, MB | CPU-s/GB | ours is faster by |"
 
 
@@ -81,7 +82,7 @@ class Shape:
 
 
 USUAL = Shape(samples=1024, entry=(181, 360))
-QUICK = Shape(samples=128, entry=(91, 180), buffer=64)
+QUICK = Shape(samples=512, entry=(181, 360))
 PUBLISHED = Shape(samples=256, entry=(721, 1440), memory_bytes=512 << 20)
 
 
@@ -179,7 +180,7 @@ def run(python: str, task: Task) -> Taken:
     RuntimeError
         With the last line that it wrote.
     """
-    touch_memory()
+    touch_memory(_TOUCHED_BYTES)
     # Without -P its own folder would be looked through for modules first.
     words = [python, "-P", _HERE / "streaming_ways.py", json.dumps(dataclasses.asdict(task))]
     done = subprocess.run(words, capture_output=True, text=True, timeout=_MOST_SECONDS, check=False)
@@ -256,7 +257,7 @@ def main() -> None:
         pythons = interpreters()
         ours = next(iter(WAYS))
         pythons = {way: one for way, one in pythons.items() if way == ours or any(word in way for word in only)}
-        print(f"{os.cpu_count()} cores, {ROUNDS} rounds in turns")
+        print(f"{os.cpu_count()} cores, rounds in turns: {1 if '--quick' in words else ROUNDS}")
         for part in (PARTS[one] for one in PARTS if one in asked):
             with running_range_server(
                 folder / CONTAINER, latency_ms=part.latency_ms, rate_mbps=part.rate_mbps

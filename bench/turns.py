@@ -25,13 +25,13 @@ class Timing:
     cpu_seconds: list[float] = field(default_factory=list)
 
 
-def touch_memory() -> None:
+def touch_memory(size_bytes: int = _TOUCHED_BYTES) -> None:
     """Have this machine own the memory that the next way will use.
 
     A virtual machine gets a page from its host at the first use, at seconds a gigabyte, and may give back what was
     freed a moment ago: whoever comes next would pay for who was before.
     """
-    size = min(_TOUCHED_BYTES, psutil.virtual_memory().available // 2)
+    size = min(size_bytes, psutil.virtual_memory().available // 2)
     with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         # In huge pages, since those are what a host takes back and what long tensors are received in.
         memory.madvise(mmap.MADV_HUGEPAGE)
