@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from jupyter_gpu_ext.datasets.hot import Hot
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
 
@@ -87,6 +88,8 @@ class Engine(Generic[H]):
         By number, in the order in which they are read.
     memory_bytes : int
         What parts and reads may take together. A part that is needed now is read even where it takes more.
+    hot : Hot
+        What stays for later epochs, beside that.
 
     Attributes
     ----------
@@ -96,6 +99,8 @@ class Engine(Generic[H]):
         Of decoded parts, so far.
     decoded_bytes : int
         Of parts, so far.
+    kept_bytes : int
+        Of parts that an earlier epoch had read, so far.
     chunk_bytes : int
         Of the chunks or files that were asked for, whole.
     decoding : Busy
@@ -105,14 +110,16 @@ class Engine(Generic[H]):
     _memory_kind: ClassVar[type[Memory]] = Memory
     _turn: asyncio.Semaphore
 
-    def __init__(self, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
+    def __init__(self, parts: Mapping[int, Part], *, memory_bytes: int, hot: Hot) -> None:
         self.wait_seconds = 0.0
         self.most_held_bytes = 0
         self.decoded_bytes = 0
+        self.kept_bytes = 0
         self.chunk_bytes = 0
         self.decoding = Busy()
         flight = min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
         self._parts = parts
+        self._hot = hot
         self._flight_bytes = flight
         self._most_bytes = memory_bytes - flight
         self._memory = self._memory_kind(self._most_bytes)
@@ -120,7 +127,8 @@ class Engine(Generic[H]):
         self._came: dict[int, H | Exception] = {}
         self._changed = threading.Condition()
         self._ended = False
-        self._released = deque[H]()
+        # What was released, and whether its memory is somebody else's now.
+        self._released = deque[tuple[H, bool]]()
         self._room: asyncio.Event | None = None
         self._full = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -153,11 +161,12 @@ class Engine(Generic[H]):
         return found
 
     def release(self, number: int) -> None:
-        """Let go of a part: its memory is used for others."""
-        found = self._came.pop(number)
-        if not isinstance(found, Exception):
-            self._released.append(found)
-            self._look_for_room()
+        """Let go of a part: its memory is used for others, or it stays for a later epoch."""
+        found, part = self._came.pop(number), self._parts[number]
+        if isinstance(found, Exception) or found is self._hot.get(part):
+            return
+        self._released.append((found, self._hot.keep(part, found)))
+        self._look_for_room()
 
     def finish(self) -> None:
         """Wait for the end of all reads, and whether the store is still the one that was opened.
@@ -208,6 +217,10 @@ class Engine(Generic[H]):
         try:
             async with asyncio.TaskGroup() as group:
                 for number, part in self._parts.items():
+                    if (kept := self._hot.get(part)) is not None:
+                        self.kept_bytes += self._size(part)
+                        self._tell(number, kept)
+                        continue
                     await self._wait_for_room(number, part)
                     held = self._take(part)
                     self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
@@ -239,7 +252,8 @@ class Engine(Generic[H]):
 
     def _has_room(self, number: int, size_bytes: int) -> bool:
         while self._released:
-            self._memory.give_back(self._released.popleft().buffers)
+            found, stays = self._released.popleft()
+            (self._memory.let_go if stays else self._memory.give_back)(found.buffers)
         held = self._memory.held_bytes
         return self._needed >= number or not held or held + size_bytes <= self._most_bytes
 
@@ -262,8 +276,11 @@ class Engine(Generic[H]):
             self.decoded_bytes += coming.size_bytes
         else:
             self._memory.give_back(coming.held.buffers)
+        self._tell(coming.number, coming.error or coming.held)
+
+    def _tell(self, number: int, found: H | Exception) -> None:
         with self._changed:
-            self._came[coming.number] = coming.error or coming.held
+            self._came[number] = found
             self._changed.notify_all()
 
     def _begin(self) -> None:
@@ -299,11 +316,11 @@ class ZarrEngine(Engine[Held]):
     _memory_kind = Pool
     _means: Means
 
-    def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int) -> None:
+    def __init__(self, source: Source, parts: Mapping[int, Part], *, memory_bytes: int, hot: Hot) -> None:
         self._source = source
         self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
         self._progress = Progress(total_bytes=0)
-        super().__init__(parts, memory_bytes=memory_bytes)
+        super().__init__(parts, memory_bytes=memory_bytes, hot=hot)
 
     def _begin(self) -> None:
         sharded = any(one.array.index is not None for one in self._source.arrays.values())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from jupyter_gpu_ext.datasets.engine import Piece
     from jupyter_gpu_ext.datasets.file_source import FileSource
+    from jupyter_gpu_ext.datasets.hot import Hot
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.storage.ranges import ByteRange
 
@@ -63,12 +64,14 @@ class FileEngine(Engine[HeldBytes]):
         Its threads.
     """
 
-    def __init__(self, source: FileSource, parts: Mapping[int, Part], *, memory_bytes: int, workers: int = 1) -> None:
+    def __init__(
+        self, source: FileSource, parts: Mapping[int, Part], *, memory_bytes: int, hot: Hot, workers: int = 1
+    ) -> None:
         self._source = source
         self.decoders = max(1, min(_DECODERS, len(os.sched_getaffinity(0)) // workers))
         self.pool = ThreadPoolExecutor(self.decoders, "jupyter-gpu-ext-decode")
         self._turn = asyncio.Semaphore(_NEAR_READERS if source.objects.near else _FAR_READERS)
-        super().__init__(parts, memory_bytes=memory_bytes)
+        super().__init__(parts, memory_bytes=memory_bytes, hot=hot)
 
     def is_here(self, number: int) -> bool:
         """Tell whether a part can be had without a wait."""

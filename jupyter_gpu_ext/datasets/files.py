@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from jupyter_gpu_ext.datasets.file_source import FileSource
+    from jupyter_gpu_ext.datasets.hot import Hot
     from jupyter_gpu_ext.datasets.listing import Listing
     from jupyter_gpu_ext.datasets.samples import OnError
     from jupyter_gpu_ext.datasets.shard import Part, Uneven
@@ -41,9 +42,9 @@ class FileStream(Stream):
     async def _open(self, asked: Files) -> FileSource:
         return await open_files(asked, self._listing)
 
-    def _engine(self, source: FileSource, parts: Mapping[int, Part]) -> FileEngine:
+    def _engine(self, source: FileSource, parts: Mapping[int, Part], hot: Hot) -> FileEngine:
         workers = self._reader().workers
-        return FileEngine(source, parts, memory_bytes=self._recipe.memory_bytes, workers=workers)
+        return FileEngine(source, parts, memory_bytes=self._recipe.memory_bytes, hot=hot, workers=workers)
 
     def _samples(
         self, source: FileSource, engine: FileEngine, drawn: Iterator[Drawn], left: dict[int, int]

@@ -114,6 +114,7 @@ class Iteration:
             requests=now.requests - before.requests,
             chunk_bytes=engine.chunk_bytes,
             decoded_bytes=engine.decoded_bytes,
+            kept_bytes=engine.kept_bytes,
             used_bytes=self.samples.used_bytes,
             most_held_bytes=engine.most_held_bytes,
             lost_samples=losses.samples,

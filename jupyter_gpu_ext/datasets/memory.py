@@ -37,9 +37,13 @@ class Memory:
         self.held_bytes += buffer.nbytes
         return buffer
 
+    def let_go(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
+        """Count the buffers no longer: they are somebody else's."""
+        self.held_bytes -= sum(one.nbytes for one in buffers)
+
     def give_back(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
         """Hold the buffers no longer."""
-        self.held_bytes -= sum(one.nbytes for one in buffers)
+        self.let_go(buffers)
 
     def _found(self, size_bytes: int) -> NDArray[np.uint8]:
         return np.empty(size_bytes, np.uint8)

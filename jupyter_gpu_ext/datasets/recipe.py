@@ -43,6 +43,8 @@ class Recipe:
     ----------
     before, after : tuple of Step
         On samples, and on batches.
+    hot_bytes : int
+        What stays in memory for later epochs.
     device : str
         Where items are brought; '' leaves them on the host.
     """
@@ -56,6 +58,7 @@ class Recipe:
     batch: Batch | None = None
     after: tuple[Step, ...] = ()
     prefetch: int = 0
+    hot_bytes: int = 0
     device: str = ""
     dtype: str | None = None
 

@@ -54,6 +54,8 @@ class Report:
         From storage.
     chunk_bytes, decoded_bytes, used_bytes : int
         Of the chunks that were decoded, whole; of what was kept of them; of samples that were taken.
+    kept_bytes : int
+        Of blocks that an earlier epoch had read.
     most_held_bytes : int
         Of blocks at a time.
     lost_samples : int
@@ -78,6 +80,7 @@ class Report:
     chunk_bytes: int = 0
     decoded_bytes: int = 0
     used_bytes: int = 0
+    kept_bytes: int = 0
     most_held_bytes: int = 0
     lost_samples: int = 0
     faults: tuple[str, ...] = ()
@@ -150,6 +153,8 @@ class Report:
             f"{self.layout.stored} hold {self.read_ratio:.1f}x what samples use, "
             f"up to {format_bytes(self.most_held_bytes)} held",
         ]
+        if self.kept_bytes:
+            said.append(f"{format_bytes(self.kept_bytes)} were here from before")
         if self.faults:
             said.append(f"{format_count(self.lost_samples, 'sample')} left out: {printable(self.faults[0])}")
         if self.advice:

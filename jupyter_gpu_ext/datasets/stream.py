@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import time
 from collections import deque
 from itertools import islice
@@ -12,8 +11,10 @@ from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_gpu_ext.datasets.bring import Bringing
+from jupyter_gpu_ext.datasets.hot import Hot
 from jupyter_gpu_ext.datasets.iteration import ITERATIONS, Before, Iteration
 from jupyter_gpu_ext.datasets.prefetch import made_ahead
+from jupyter_gpu_ext.datasets.rank import rank_and_world, reader_of
 from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
 from jupyter_gpu_ext.datasets.report import Report
 from jupyter_gpu_ext.datasets.shard import Reader, parts, share
@@ -60,6 +61,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     _resumes: bool
     _ranks: tuple[int, int] | None
     _source: Source | None
+    _hot: Hot
     _pid: int
     _iteration: Iteration | None
     _in_workers: bool
@@ -78,7 +80,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         """Open what is read."""
         raise NotImplementedError
 
-    def _engine(self, source: Any, parts: Mapping[int, Part]) -> Engine[Any]:
+    def _engine(self, source: Any, parts: Mapping[int, Part], hot: Hot) -> Engine[Any]:
         """Begin to fetch parts ahead."""
         raise NotImplementedError
 
@@ -111,6 +113,16 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         if count < 0:
             raise BadRequestError(f"{count} items cannot be made ahead.", hint=".prefetch(2)")
         return self._with(prefetch=count)
+
+    def cache(self, most_bytes: int) -> Self:
+        """Return the stream that keeps so many bytes in memory for later epochs, of what came first.
+
+        They are asked for no more, as long as this object lives and the store stays as it is; each worker of a
+        `DataLoader` keeps its own, for as long as the worker does.
+        """
+        if most_bytes < 0:
+            raise BadRequestError(f"{most_bytes} bytes cannot be kept.", hint=".cache(4 << 30) keeps 4 GiB.")
+        return self._with(hot_bytes=most_bytes)
 
     def to(self, device: str = "auto", dtype: Any = None) -> Self:
         """Return the stream with the tensors of each item on a device, floating point ones as `dtype`.
@@ -182,7 +194,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         """Return how many items this rank has of an epoch, whatever the number of workers."""
         if self._recipe.filters:
             raise TypeError("A stream with .filter has no length: the function decides.")
-        return self._recipe.count(self._opened().blocks.samples, self._rank_and_world()[1])
+        return self._recipe.count(self._opened().blocks.samples, self._reader().world)
 
     def __iter__(self) -> Iterator[Any]:
         self._check_not_forked()
@@ -208,7 +220,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         # Nothing is done, and yet items came: of another rank, and here they are made again.
         again = 0 if skip else state["items"]
         before = Before.of(source)
-        with self._engine(source, {at: mine[at] for at in left}) as engine:
+        with self._engine(source, {at: mine[at] for at in left}, self._hot) as engine:
             samples = self._samples(source, engine, drawn, left)
             run = Iteration(before=before, recipe=recipe, source=source, engine=engine, samples=samples)
             self._iteration = run
@@ -271,22 +283,11 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def _opened(self) -> Any:
         if self._source is None:
             self._source = LOOP.run(self._open(self._recipe.asked))
+            self._hot = Hot(self._recipe.hot_bytes)
         return self._source
 
-    def _rank_and_world(self) -> tuple[int, int]:
-        if self._ranks is not None:
-            return self._ranks
-        distributed = sys.modules.get("torch.distributed")
-        if distributed is not None and distributed.is_available() and distributed.is_initialized():
-            return distributed.get_rank(), distributed.get_world_size()
-        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
     def _reader(self) -> Reader:
-        rank, world = self._rank_and_world()
-        data = sys.modules.get("torch.utils.data")
-        info = None if data is None else data.get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        return Reader(rank=rank, world=world, worker=worker, workers=workers)
+        return reader_of(self._ranks or rank_and_world())
 
     def _state_at(self, source: Source, reader: Reader) -> dict[str, Any]:
         """Return the state of an epoch that has not begun."""
@@ -329,7 +330,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
             "epoch": self._epoch,
             "state": self._state,
             "resumes": self._resumes,
-            "ranks": self._rank_and_world(),
+            "ranks": self._ranks or rank_and_world(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from jupyter_gpu_ext.errors import BadRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from jupyter_gpu_ext.datasets.hot import Hot
     from jupyter_gpu_ext.datasets.samples import OnError
     from jupyter_gpu_ext.datasets.shard import Part, Uneven
     from jupyter_gpu_ext.datasets.shuffle import Drawn
@@ -89,8 +90,8 @@ class ZarrStream(Stream):
     async def _open(self, asked: Asked) -> Source:
         return await open_source(asked)
 
-    def _engine(self, source: Source, parts: Mapping[int, Part]) -> ZarrEngine:
-        return ZarrEngine(source, parts, memory_bytes=self._recipe.memory_bytes)
+    def _engine(self, source: Source, parts: Mapping[int, Part], hot: Hot) -> ZarrEngine:
+        return ZarrEngine(source, parts, memory_bytes=self._recipe.memory_bytes, hot=hot)
 
     def _samples(self, source: Source, engine: ZarrEngine, drawn: Iterator[Drawn], left: dict[int, int]) -> Samples:
         return Samples(source, engine, drawn, left, self._recipe.on_error)

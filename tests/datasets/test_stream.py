@@ -85,6 +85,31 @@ def test_windows(path: str, tmp_path: Path) -> None:
     assert sorted(starts) == list(range(0, 51, 3))
 
 
+def test_what_is_kept_is_read_once(path: str) -> None:
+    stream = ZarrStream(path).shuffle(seed=1, buffer=20).batch(7)
+    plain = [got(stream), stream.set_epoch(1) or got(stream)]
+    for most, least_kept in ((1 << 20, ENTRIES * 40), (ENTRIES * 20, 1), (0, 0)):
+        kept = stream.cache(most)
+        kept.set_epoch(0)
+        assert [got(kept), kept.set_epoch(1) or got(kept)] == plain
+        report = kept.report()
+        assert report.kept_bytes + report.decoded_bytes == ENTRIES * 40
+        assert report.kept_bytes >= least_kept
+        assert report.kept_bytes <= most
+    with pytest.raises(BadRequestError):
+        stream.cache(-1)
+
+
+def test_what_is_kept_goes_when_the_store_changes(path: str) -> None:
+    stream = ZarrStream(path).batch(7).cache(1 << 20)
+    got(stream)
+    zarr.open_group(path)["x"].attrs["k"] = 1
+    with pytest.raises(ObjectChangedError):
+        got(stream)
+    assert got(stream) == list(range(ENTRIES))
+    assert stream.report().kept_bytes == 0
+
+
 def test_select_and_another_axis(tmp_path: Path) -> None:
     array = zarr.create_array(tmp_path / "a.zarr", shape=(5, 30), chunks=(2, 4), dtype="i4", dimension_names=["c", "t"])
     array[...] = values = np.arange(150, dtype="i4").reshape(5, 30)
