@@ -330,6 +330,28 @@ def test_workers_go_on_where_they_were(path: str) -> None:
     assert came + [batch["y"].tolist() for batch in rest] == whole
 
 
+@pytest.mark.prove
+@pytest.mark.usefixtures("local_out")
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
+def test_checkpointer_keeps_where_workers_are(path: str) -> None:
+    def loader() -> StatefulDataLoader:
+        stream = ZarrStream(path).shuffle(seed=1, buffer=10).batch(7)
+        return StatefulDataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context="spawn")
+
+    first, came = loader(), []
+    with Checkpointer("out://run/") as checkpoints:
+        assert checkpoints.restore(data=first) == 0
+        for step, batch in enumerate(first):
+            came.append(batch["y"].tolist())
+            if step == 2:
+                checkpoints.save(step)
+                break
+    second = loader()
+    with Checkpointer("out://run/") as checkpoints:
+        assert checkpoints.restore(data=second) == 3
+    assert came + [batch["y"].tolist() for batch in second] == [batch["y"].tolist() for batch in loader()]
+
+
 def test_the_stream_of_workers_has_no_state_of_its_own(path: str) -> None:
     stream = ZarrStream(path).batch(7)
     loader = DataLoader(stream, batch_size=None, num_workers=1, multiprocessing_context="spawn")
