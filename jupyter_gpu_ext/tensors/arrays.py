@@ -205,19 +205,28 @@ class Reading:
     async def _chunk(self, one: ObjectRead) -> None:
         most = self._decoder.most_stored_bytes
         async with self._means.chunks.hold(most + max(map(self._place.scratch_bytes, one.parts))):
-            data = await self._whole(one, most)
-            await self._put([(part, data) for part in one.parts])
+            if most >= FIRST_BYTES or not await self._small(one, most):
+                data = await self._versioned(one, most)
+                await self._put([(part, data) for part in one.parts])
 
-    async def _whole(self, one: ObjectRead, most: int) -> memoryview | None:
-        """Return an object's bytes, None where there is none."""
-        head_bytes = FIRST_BYTES
-        if most < FIRST_BYTES:
-            data = await self._store.whole(one.key, most + 1)
-            if data is None or len(data) <= most:
-                return data
-            # Too long, as its version will say.
-            head_bytes = 1
-        found = await self._store.pinned(one.key, head_bytes)
+    async def _small(self, one: ObjectRead, most: int) -> bool:
+        """Read a chunk at the least cost; tell whether it is in its places.
+
+        Nobody says then how long the object is. So an answer that was cut off looks like damage, and what looks like it
+        is asked for again.
+        """
+        data = await self._store.whole(one.key, most + 1)
+        if data is not None and len(data) > most:
+            return False
+        try:
+            await self._put([(part, data) for part in one.parts])
+        except codecs.DamagedChunkError:
+            return False
+        return True
+
+    async def _versioned(self, one: ObjectRead, most: int) -> memoryview | None:
+        """Return all bytes of one version of an object, None where there is none."""
+        found = await self._store.pinned(one.key, FIRST_BYTES)
         if found is not None and found.size_bytes > most:
             raise codecs.DamagedChunkError(f"{found.size_bytes:,} bytes are more than a chunk can have")
         return None if found is None else await found.read(ByteRange(0, found.size_bytes))
