@@ -90,6 +90,19 @@ def test_a_chunk_that_is_never_given(azurite: Azurite, azure_store: Store, tmp_p
         assert left.report().lost_samples == 12
 
 
+@pytest.mark.parametrize("compressors", ["auto", None], ids=["zstd", "raw"])
+def test_an_answer_that_is_cut_off(azurite: Azurite, azure_store: Store, tmp_path: Path, compressors) -> None:
+    """A proxy that shortens the body and says so: nothing but the chunk itself can tell."""
+    values = np.random.default_rng(0).random((20, 64), "f4")
+    zarr.create_array(tmp_path / "c.zarr", data=values, chunks=(4, 64), compressors=compressors)
+    upload(tmp_path / "c.zarr", azure_store, "c.zarr")
+    cut = Rule(Fault("short"), 1, lambda request: request.line.startswith("GET") and "/c/2/0" in request.line)
+    with broken(azurite, azure_store, tmp_path, cut) as wire:
+        found = torch.stack(list(jg.ZarrStream("weights://c.zarr")))
+        assert wire.broken() == 1
+    np.testing.assert_array_equal(found.numpy(), values)
+
+
 def loader(stream: jg.ZarrStream, **options: object) -> DataLoader:
     return DataLoader(stream, batch_size=None, num_workers=2, multiprocessing_context="spawn", **options)
 
