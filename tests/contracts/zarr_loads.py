@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from jupyter_gpu_ext.storage.models import Version
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "rows": {"shape": (600, 90, 80), "chunks": (7, 90, 80), "dtype": "f4"},
@@ -207,17 +206,21 @@ class ZarrContract(OnDevice):
 
 def on_chunk(monkeypatch: pytest.MonkeyPatch, after: int, act: Callable[[], object]) -> None:
     """Do something as soon as that many chunks have come; those after it wait for the end of the load."""
-    inner, count = Objects.first, 0
+    count = 0
 
-    async def first(store: Objects, below: str, length: int) -> tuple[bytes, Version] | None:
-        nonlocal count
-        found = await inner(store, below, length)
-        if below.startswith("c/"):
-            count += 1
-            if count == after + 1:
-                act()
-            if count > after:
-                await asyncio.sleep(20)
-        return found
+    def watched(inner: Callable[..., Any]) -> Callable[..., Any]:
+        async def read(store: Objects, below: str, most: int) -> Any:
+            nonlocal count
+            found = await inner(store, below, most)
+            if below.startswith("c/"):
+                count += 1
+                if count == after + 1:
+                    act()
+                if count > after:
+                    await asyncio.sleep(20)
+            return found
 
-    monkeypatch.setattr(Objects, "first", first)
+        return read
+
+    for name in ("first", "whole"):
+        monkeypatch.setattr(Objects, name, watched(getattr(Objects, name)))

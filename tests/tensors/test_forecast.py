@@ -32,10 +32,9 @@ from tests.faults.proxy import fault_proxy
 from tests.tensors.zarr_stores import ramp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from jupyter_gpu_ext.storage.models import Version
     from jupyter_gpu_ext.tensors.zarr_cost import ZarrCost
     from tests.conftest import Azurite
     from tests.faults.proxy import FaultProxy
@@ -240,16 +239,20 @@ def test_a_store_that_changes_while_it_is_read(
 ) -> None:
     path = shutil.copytree(written / f"{name}.zarr", tmp_path / "a.zarr")
     document = path / (".zarray" if "v2" in name else "zarr.json")
-    inner, chunks = Objects.first, 0
+    chunks = 0
 
-    async def first(store: Objects, below: str, length: int) -> tuple[bytes, Version] | None:
-        nonlocal chunks
-        chunks += not below.startswith((".z", "zarr"))
-        if chunks == 2:
-            document.write_bytes(document.read_bytes() + b" ")
-        return await inner(store, below, length)
+    def changing(inner: Callable[..., Any]) -> Callable[..., Any]:
+        async def read(store: Objects, below: str, most: int) -> Any:
+            nonlocal chunks
+            chunks += not below.startswith((".z", "zarr"))
+            if chunks == 2:
+                document.write_bytes(document.read_bytes() + b" ")
+            return await inner(store, below, most)
 
-    monkeypatch.setattr(Objects, "first", first)
+        return read
+
+    for one in ("first", "whole"):
+        monkeypatch.setattr(Objects, one, changing(getattr(Objects, one)))
     with pytest.raises(ObjectChangedError, match=f"was written to while it was read: {document.name} was") as caught:
         jg.load(str(path), device="cpu")
     assert caught.value.hint == "Run it again."
