@@ -190,6 +190,14 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         """Return what the last iteration of this process took."""
         return Report() if self._iteration is None else self._iteration.report()
 
+    def __repr__(self) -> str:
+        recipe, chain = self._recipe, ""
+        if recipe.shuffle is not None:
+            chain += f".shuffle(seed={recipe.shuffle.seed}, buffer={recipe.shuffle.buffer})"
+        if recipe.batch is not None:
+            chain += f".batch({recipe.batch.size})"
+        return f"{type(self).__name__}({printable(redact(recipe.asked.url))!r}){chain}"
+
     def __len__(self) -> int:
         """Return how many items this rank has of an epoch, whatever the number of workers."""
         if self._recipe.filters:

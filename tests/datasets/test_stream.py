@@ -188,6 +188,15 @@ def test_to_cpu_with_a_type(path: str) -> None:
         ZarrStream(path).to("cpu", "int8")
 
 
+def test_what_it_says_of_itself() -> None:
+    stream = (
+        ZarrStream("https://a.blob.core.windows.net/c/t.zarr?sig=c2VjcmV0c2VjcmV0c2VjcmV0").shuffle(seed=3).batch(8)
+    )
+    assert repr(stream) == (
+        "ZarrStream('https://a.blob.core.windows.net/c/t.zarr?sig=***').shuffle(seed=3, buffer=1024).batch(8)"
+    )
+
+
 def test_samples_are_copies(path: str) -> None:
     for batch in ZarrStream(path).batch(7):
         batch["y"].zero_()
