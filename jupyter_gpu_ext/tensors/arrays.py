@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,13 +14,14 @@ from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError, TensorFormatError
 from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.tensors import codecs, shards
 from jupyter_gpu_ext.tensors.asked_for import FIRST_BYTES, first_bytes
+from jupyter_gpu_ext.tensors.budget import Budget
 from jupyter_gpu_ext.tensors.busy import Busy
 from jupyter_gpu_ext.tensors.chunks import join
 from jupyter_gpu_ext.tensors.objects import together
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -43,48 +42,6 @@ _DECODERS = 16
 _SOON_BYTES = 1 << 20
 # Values that are decoded at a time: they stay near the processor, and take little room however large the chunk is.
 _PIECE_ITEMS = 1 << 17
-
-
-class _Budget:
-    """Bytes that may be held at a time; who asks for more than all of them waits until all are free."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._free = most_bytes
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
-        size = min(size_bytes, self._most)
-        if self._waiting or self._free < size:
-            await self._queue(size)
-        else:
-            self._free -= size
-        try:
-            yield
-        finally:
-            self._free += size
-            self._admit()
-
-    async def _queue(self, size: int) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                # The room was given and is not taken.
-                self._free += size
-            self._admit()
-            raise
-
-    def _admit(self) -> None:
-        """Give room in the order in which it was asked for."""
-        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= self._free):
-            size, turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._free -= size
 
 
 class Means:
@@ -112,8 +69,8 @@ class Means:
         self.readers = 2 * threads if store.near else _FAR_READERS
         self.turn = asyncio.Semaphore(self.readers)
         # Two of them: who holds the head of a shard waits for room for its chunks, never the reverse.
-        self.heads = _Budget(room_bytes // 2)
-        self.chunks = _Budget(room_bytes // 2 if sharded else room_bytes)
+        self.heads = Budget(room_bytes // 2)
+        self.chunks = Budget(room_bytes // 2 if sharded else room_bytes)
 
     def close(self) -> None:
         """Let the threads go; they are idle, as each one is waited for."""
