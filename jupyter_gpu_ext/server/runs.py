@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -57,7 +58,6 @@ class Runs:
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
         self._file = folder / FILE
-        self._processes: list[subprocess.Popen[bytes]] = []
 
     async def start(
         self, folder: str, interpreter: Interpreter, *, values: Mapping[str, str], log: str, gpus: int
@@ -90,15 +90,14 @@ class Runs:
         if found is not None and found.is_running:
             raise BusyError(f"{printable(folder)} runs already.", hint="Wait for its end, or stop it.")
         process = await asyncio.to_thread(_launch, place, interpreter, values=values, log=log, gpus=gpus)
-        self._processes = [one for one in [*self._processes, process] if one.poll() is None]
+        # Waited for, so that it is no zombie once it ended; the server's own end does not wait.
+        threading.Thread(target=process.wait, name="jupyter-gpu-run", daemon=True).start()
         await asyncio.to_thread(self._remember, place)
         await _until_it_runs(process, place)
         return self._row(place)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row a job that was started here, the newest first; reads files."""
-        # A process that nobody asks after stays as a zombie.
-        self._processes = [one for one in self._processes if one.poll() is None]
         return [self._row(place) for place in self._folders() if running.read(place) is not None]
 
     def stop(self, identity: str) -> None:

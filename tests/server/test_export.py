@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from jupyter_gpu_ext.job import running
@@ -206,6 +207,7 @@ def test_a_job_runs_in_the_background_with_its_values_and_its_log_until_it_is_st
     assert check("/export/runs/{run}", send(server, f"/export/runs/{begun['id']}", {}, "DELETE"), "delete") == {}
     row = ended(server, "jobs/train")
     assert (row["state"], row["exit_code"]) == ("ended", 143)
+    wait_until(lambda: not psutil.pid_exists(pid))  # nor as a zombie
     for text in (
         row["tail"],
         (tmp_path / "disk/logs/run.log").read_text(),
