@@ -19,8 +19,9 @@ from jupyter_gpu_ext.errors import OF_THE_STORE, GpuExtError
 from jupyter_gpu_ext.storage.loop import LOOP
 from jupyter_gpu_ext.storage.progress import Progress
 from jupyter_gpu_ext.storage.traffic import WAITING
-from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Decoder, Means, Reading
+from jupyter_gpu_ext.tensors.arrays import IN_FLIGHT_BYTES, Means, Reading
 from jupyter_gpu_ext.tensors.busy import Busy
+from jupyter_gpu_ext.tensors.placing import Decoder, Keeping, Placing, is_as_stored
 from jupyter_gpu_ext.tensors.zarr_store import ZarrPlan, check_unchanged
 
 if TYPE_CHECKING:
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.datasets.hot import Hot
     from jupyter_gpu_ext.datasets.shard import Part
     from jupyter_gpu_ext.datasets.source import Source
+    from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
+    from jupyter_gpu_ext.tensors.placing import Place
 
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
+# A smaller chunk may keep alive more than itself of what the network brought.
+_KEPT_BYTES = 256 << 10
 
 
 class Holding(Protocol):
@@ -80,7 +85,7 @@ class _Coming(Generic[H]):
 class Engine(Generic[H]):
     """Reads parts in their order and keeps each until it is released; used by one thread at a time.
 
-    What a part is, and how it is read, its subclasses say: `_size`, `_take`, `_pieces`, and what is around all of them.
+    What a part is, and how it is read, its subclasses say: `_size`, `_taken`, and what is around all of them.
 
     Parameters
     ----------
@@ -222,9 +227,8 @@ class Engine(Generic[H]):
                         self._tell(number, kept)
                         continue
                     await self._wait_for_room(number, part)
-                    held = self._take(part)
+                    held, pieces = self._taken(part)
                     self.most_held_bytes = max(self.most_held_bytes, self._memory.held_bytes)
-                    pieces = self._pieces(part, held)
                     coming = _Coming(number=number, held=held, size_bytes=self._size(part), left=len(pieces))
                     if not pieces:
                         self._arrived(coming)
@@ -296,12 +300,8 @@ class Engine(Generic[H]):
         """Return what a part takes, in bytes."""
         raise NotImplementedError
 
-    def _take(self, part: Part) -> H:
-        """Take room for a part."""
-        raise NotImplementedError
-
-    def _pieces(self, part: Part, held: H) -> Sequence[Piece]:
-        """Return the reads that fill a part."""
+    def _taken(self, part: Part) -> tuple[H, Sequence[Piece]]:
+        """Take room for a part; return it with the reads that fill it."""
         raise NotImplementedError
 
 
@@ -340,29 +340,30 @@ class ZarrEngine(Engine[Held]):
     def _entries(self, part: Part) -> tuple[int, int]:
         return self._source.blocks.windows.entries(part.first, part.stop)
 
-    def _take(self, part: Part) -> Held:
+    def _taken(self, part: Part) -> tuple[Held, list[Piece]]:
         start, stop = self._entries(part)
-        arrays, buffers = dict[str, "NDArray[Any]"](), list["NDArray[np.uint8]"]()
-        for name, one in self._source.arrays.items():
-            shape = (stop - start, *self._source.entry_shape(name))
-            size = math.prod(shape) * one.numpy_dtype.itemsize
-            buffers.append(self._memory.take(size))
-            arrays[name] = buffers[-1][:size].view(one.numpy_dtype).reshape(shape)
-        return Held(start=start, arrays=arrays, buffers=buffers)
-
-    def _pieces(self, part: Part, held: Held) -> list[Piece]:
-        pieces = list[Piece]()
-        for name, out in held.arrays.items():
-            plan = self._source.part(name, *self._entries(part))
-            # In the result the sample axis has its own place, among those that are left.
-            place = self._source.places[name]
-            at = place - sum(one.dropped for one in plan.axes[:place])
-            moved = np.moveaxis(out, 0, at) if at else out
-            decoder = self._decoders[name]
-            reading = Reading(self._source.node.objects, plan, moved, self._progress, self._means, decoder=decoder)
+        held, pieces = Held(start=start, arrays={}, buffers=[]), list[Piece]()
+        for name in self._source.arrays:
+            plan = self._source.part(name, start, stop)
+            place = self._place(name, plan, held)
+            reading = Reading(self._source.node.objects, plan, place, self._progress, self._means)
             pieces += [partial(reading.object, one) for one in plan.objects]
             self.chunk_bytes += plan.chunk_count * plan.array.chunk_bytes
-        return pieces
+        return held, pieces
+
+    def _place(self, name: str, plan: ArrayPlan, held: Held) -> Place:
+        """Take memory for the entries of an array, or for the chunk itself where it is all of them."""
+        decoder, place = self._decoders[name], self._source.places[name]
+        # In the result the sample axis has its own place, among those that are left.
+        at = place - sum(one.dropped for one in plan.axes[:place])
+        size = math.prod(plan.shape) * plan.numpy_dtype.itemsize
+        if not at and size >= _KEPT_BYTES and is_as_stored(decoder, plan):
+            held.buffers.append(self._memory.promise(size))
+            return Keeping(decoder, partial(held.arrays.__setitem__, name))
+        held.buffers.append(self._memory.take(size))
+        shape = (plan.shape[at], *plan.shape[:at], *plan.shape[at + 1 :])
+        out = held.arrays[name] = held.buffers[-1][:size].view(plan.numpy_dtype).reshape(shape)
+        return Placing(decoder, np.moveaxis(out, 0, at) if at else out)
 
 
 def is_of_one_part(error: GpuExtError) -> bool:

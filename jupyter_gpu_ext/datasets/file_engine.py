@@ -86,16 +86,14 @@ class FileEngine(Engine[HeldBytes]):
     def _size(self, part: Part) -> int:
         return self._source.span(part.first, part.stop).size_bytes
 
-    def _take(self, part: Part) -> HeldBytes:
+    def _taken(self, part: Part) -> tuple[HeldBytes, list[Piece]]:
         span = self._source.span(part.first, part.stop)
         buffer = self._memory.take(span.size_bytes)
         number = self._source.object_of(part.first)
-        return HeldBytes(number=number, span=span, data=buffer.data[: span.size_bytes], buffers=[buffer])
-
-    def _pieces(self, part: Part, held: HeldBytes) -> list[Piece]:
-        self.chunk_bytes += held.span.size_bytes
-        ranges = split([held.span], most_bytes=_PIECE_BYTES) if held.span.size_bytes else []
-        return [partial(self._range, held, one) for one in ranges]
+        held = HeldBytes(number=number, span=span, data=buffer.data[: span.size_bytes], buffers=[buffer])
+        self.chunk_bytes += span.size_bytes
+        ranges = split([span], most_bytes=_PIECE_BYTES) if span.size_bytes else []
+        return held, [partial(self._range, held, one) for one in ranges]
 
     async def _range(self, held: HeldBytes, wanted: ByteRange) -> None:
         source, begin = self._source, held.span.start

@@ -37,6 +37,11 @@ class Memory:
         self.held_bytes += buffer.nbytes
         return buffer
 
+    def promise(self, size_bytes: int) -> NDArray[np.uint8]:
+        """Count bytes that somebody else brings; return what stands for them and takes no memory."""
+        self.held_bytes += size_bytes
+        return np.broadcast_to(np.uint8(0), size_bytes)
+
     def let_go(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
         """Count the buffers no longer: they are somebody else's."""
         self.held_bytes -= sum(one.nbytes for one in buffers)
@@ -60,7 +65,7 @@ class Pool(Memory):
     def give_back(self, buffers: Sequence[NDArray[np.uint8]]) -> None:
         """Keep the buffers for others, as far as there is room."""
         super().give_back(buffers)
-        for one in buffers:
+        for one in (one for one in buffers if one.flags.writeable):
             self._free[one.nbytes].append(one)
             self._free_bytes += one.nbytes
         while self._free_bytes and self.held_bytes + self._free_bytes > self._most:

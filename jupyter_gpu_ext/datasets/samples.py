@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from jupyter_gpu_ext.datasets.engine import is_of_one_part
+from jupyter_gpu_ext.datasets.lending import Lending
 from jupyter_gpu_ext.datasets.shuffle import Drawn
 from jupyter_gpu_ext.datasets.values import seen
 from jupyter_gpu_ext.errors import GpuExtError
@@ -78,6 +79,7 @@ class Samples:
         self._drawn = drawn
         self._left = dict(left)
         self._on_error = on_error
+        self._lending = Lending()
         self._ahead = Drawn(np.empty(0, np.int64), np.empty(0, np.int64))
 
     def one(self) -> Any:
@@ -143,7 +145,7 @@ class Samples:
         windows = self._source.blocks.windows
         axes = () if windows.single else (windows.size,)
         made = {
-            name: np.empty((len(kept), *axes, *self._source.entry_shape(name)), one.numpy_dtype)
+            name: self._lending.empty((len(kept), *axes, *self._source.entry_shape(name)), one.numpy_dtype)
             for name, one in self._source.arrays.items()
         }
         order = np.argsort(kept.parts, kind="stable")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import azure_folders, azure_names, object_ranges, trust
@@ -20,13 +21,15 @@ from jupyter_gpu_ext.storage.names import REWRITTEN, last, quoted
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable
+    from collections.abc import AsyncIterable, Awaitable, Callable
 
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
-    from obstore.store import AzureStore
+    from obstore.store import AzureStore, ObjectStore
 
     from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.credentials import Secret
+
+T = TypeVar("T")
 
 
 class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
@@ -115,14 +118,28 @@ class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
 
     async def whole(self, key: str, most_bytes: int) -> memoryview:
         """Return a blob, of a longer one its first `most_bytes`; one request, two or three for an empty blob."""
+        found = await self._directly(key, partial(object_ranges.whole, most_bytes=most_bytes))
+        return memoryview((await self.first(key, most_bytes))[0]) if found is None else found
+
+    async def first_into(self, key: str, out: memoryview) -> Version:
+        """Fill `out` with the first bytes; one request, two or three for an empty blob."""
+        version = await self._directly(key, partial(object_ranges.first_into, out=out))
+        if version is None:
+            data, version = await self.first(key, len(out))
+            out[: len(data)] = data
+        return version
+
+    async def _directly(self, key: str, read: Callable[[ObjectStore, str], Awaitable[T]]) -> T | None:
+        """Return what is read without the SDK; None where it cannot be, or the blob is empty and has no range."""
         with translated(self._connection, key):
-            if not REWRITTEN.search(self._place(key)[1]):
-                try:
-                    return await object_ranges.whole(*(await self._store(key)), most_bytes)
-                except Exception as error:
-                    if not isinstance(fault(self._connection, key, error), RangeError):
-                        raise
-        return memoryview((await self.first(key, most_bytes))[0])
+            if REWRITTEN.search(self._place(key)[1]):
+                return None
+            try:
+                return await read(*(await self._store(key)))
+            except Exception as error:
+                if not isinstance(fault(self._connection, key, error), RangeError):
+                    raise
+        return None
 
     async def _first_by_sdk(self, key: str, length: int) -> tuple[bytes, Version]:
         reply = await self._download(key, lambda _: None, offset=0, length=length)

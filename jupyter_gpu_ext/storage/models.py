@@ -93,10 +93,13 @@ class Deep(Protocol):
 
 @runtime_checkable
 class Wholesale(Protocol):
-    """A backend that brings a small object at less cost where nobody asks for its version."""
+    """A backend that brings objects at less cost: where nobody asks for the version, or the memory is there."""
 
     async def whole(self, key: str, most_bytes: int) -> memoryview:
         """Return an object, of a longer one its first `most_bytes`; one request, two for an empty object."""
+
+    async def first_into(self, key: str, out: memoryview) -> Version:
+        """Fill `out` with the first bytes, a shorter object its beginning; return the version, as `first` does."""
 
 
 @runtime_checkable

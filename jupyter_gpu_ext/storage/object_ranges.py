@@ -40,13 +40,24 @@ def retry_config() -> dict[str, Any]:
 
 async def first(store: ObjectStore, path: str, length: int) -> tuple[bytes, Version]:
     """Return the first bytes and the version; an empty object is a range error of the provider."""
-    import obstore
-
-    reply = await obstore.get_async(store, path, options={"range": (0, length)})
-    version = Version(int(reply.meta["size"]), quoted(reply.meta["e_tag"]))
+    reply, version = await _begun(store, path, length)
     data = bytearray(min(length, version.size_bytes))
     await fill(reply.stream(min_chunk_size=chunk_bytes()), memoryview(data))
     return bytes(data), version
+
+
+async def first_into(store: ObjectStore, path: str, out: memoryview) -> Version:
+    """Fill `out` with the first bytes, a short object its beginning; an empty one is a range error of the provider."""
+    reply, version = await _begun(store, path, len(out))
+    await fill(reply.stream(min_chunk_size=chunk_bytes()), out[: version.size_bytes])
+    return version
+
+
+async def _begun(store: ObjectStore, path: str, length: int) -> tuple[Any, Version]:
+    import obstore
+
+    reply = await obstore.get_async(store, path, options={"range": (0, length)})
+    return reply, Version(int(reply.meta["size"]), quoted(reply.meta["e_tag"]))
 
 
 async def whole(store: ObjectStore, path: str, most_bytes: int) -> memoryview:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_gpu_ext.errors import ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import object_ranges
@@ -16,10 +17,14 @@ from jupyter_gpu_ext.storage.s3_writing import S3Writing
 from jupyter_gpu_ext.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+    from obstore.store import ObjectStore
 
     from jupyter_gpu_ext.storage.connections import Connection
     from jupyter_gpu_ext.storage.credentials import Secret
+
+T = TypeVar("T")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
@@ -90,15 +95,29 @@ class S3Backend(S3Sharing, S3Writing):
 
     async def whole(self, key: str, most_bytes: int) -> memoryview:
         """Return an object, of a longer one its first `most_bytes`; one request, more for an empty object."""
+        found = await self._directly(key, partial(object_ranges.whole, most_bytes=most_bytes))
+        return memoryview((await self.first(key, most_bytes))[0]) if found is None else found
+
+    async def first_into(self, key: str, out: memoryview) -> Version:
+        """Fill `out` with the first bytes; one request, more for an empty object."""
+        version = await self._directly(key, partial(object_ranges.first_into, out=out))
+        if version is None:
+            data, version = await self.first(key, len(out))
+            out[: len(data)] = data
+        return version
+
+    async def _directly(self, key: str, read: Callable[[ObjectStore, str], Awaitable[T]]) -> T | None:
+        """Return what is read by name; None where the name cannot be sent, or the object is empty: it has no range."""
         bucket, path = self._object(key)
+        if REWRITTEN.search(path):
+            return None
         with s3_translated(self._connection, key):
-            if not REWRITTEN.search(path):
-                try:
-                    return await object_ranges.whole(await self._clients.store(bucket), path, most_bytes)
-                except Exception as error:
-                    if not _is_empty(self._connection, key, error):
-                        raise
-        return memoryview((await self.first(key, most_bytes))[0])
+            try:
+                return await read(await self._clients.store(bucket), path)
+            except Exception as error:
+                if not _is_empty(self._connection, key, error):
+                    raise
+        return None
 
     async def read_into(self, key: str, version: Version, start: int, out: memoryview) -> None:
         """Fill `out` from `start` on, with `If-Match`, and check the length."""

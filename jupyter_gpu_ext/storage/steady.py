@@ -91,6 +91,14 @@ class Steady:
             return await self._small(lambda: wholesale.whole(key, most_bytes), tally)
         return memoryview((await self.first(key, most_bytes, tally))[0])
 
+    async def first_into(self, key: str, out: memoryview, tally: Tally | None = None) -> Version:
+        """Fill `out` with the first bytes, a shorter object its beginning; return the version they belong to."""
+        if (wholesale := self._wholesale) is not None:
+            return await self._small(lambda: wholesale.first_into(key, out), tally)
+        data, version = await self.first(key, len(out), tally)
+        out[: len(data)] = data
+        return version
+
     async def read_into(
         self, key: str, version: Version, start: int, out: memoryview, tally: Tally | None = None
     ) -> None:

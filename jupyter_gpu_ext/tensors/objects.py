@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_gpu_ext.errors import NotFoundError
 from jupyter_gpu_ext.storage.local import LocalBackend
 from jupyter_gpu_ext.storage.memory import MemoryBackend
+from jupyter_gpu_ext.storage.ranges import ByteRange
 from jupyter_gpu_ext.storage.retry import Tally
 from jupyter_gpu_ext.tensors.asked_for import missing
 from jupyter_gpu_ext.tensors.busy import Busy
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
     from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
-    from jupyter_gpu_ext.storage.ranges import ByteRange
     from jupyter_gpu_ext.storage.steady import Steady
 
 
@@ -99,6 +99,25 @@ class Objects:
             return None
         self.bytes_read += len(data)
         return data
+
+    async def fill(self, below: str, out: memoryview, first_bytes: int) -> int | None:
+        """Fill `out` with an object of one version, and return its size; None where there is none.
+
+        The first request brings `first_bytes`, others the rest, side by side. Of an object that is longer than `out`
+        the rest is not asked for.
+        """
+        self.asked["get"] += 1
+        head = out[:first_bytes]
+        try:
+            with self.busy.working():
+                version = await self.backend.first_into(self.key(below), head, self.tally)
+        except NotFoundError:
+            return None
+        size = version.size_bytes
+        self.bytes_read += min(size, len(head))
+        rest = missing(ByteRange(0, size), len(head)) if size <= len(out) else []
+        await together(self.read_into(below, version, one.start, out[one.start : one.stop]) for one in rest)
+        return size
 
     async def pinned(self, below: str, length: int) -> Pinned | None:
         """Return an object with its first `length` bytes, None where there is none."""

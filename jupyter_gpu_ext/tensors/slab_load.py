@@ -11,10 +11,11 @@ import numpy as np
 
 from jupyter_gpu_ext.errors import TensorFormatError
 from jupyter_gpu_ext.tensors import slabs
-from jupyter_gpu_ext.tensors.arrays import Means, read_array, scratch_bytes
+from jupyter_gpu_ext.tensors.arrays import Means, read_array
 from jupyter_gpu_ext.tensors.copies import take_room
 from jupyter_gpu_ext.tensors.models import ITEM_BYTES
 from jupyter_gpu_ext.tensors.objects import together
+from jupyter_gpu_ext.tensors.placing import scratch_bytes
 from jupyter_gpu_ext.tensors.precision import FLOATS
 from jupyter_gpu_ext.tensors.ring import Ring
 from jupyter_gpu_ext.text import printable

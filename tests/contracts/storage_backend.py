@@ -84,6 +84,14 @@ class StorageBackendSuite:
         store.put("x", b"01234"[:size])
         assert bytes(LOOP.run(opened.whole("x", 4))) == b"0123"[:size]
 
+    @pytest.mark.parametrize("size", [0, 1, 4, 5])
+    def test_first_into(self, store: Store, opened: Steady, size: int) -> None:
+        store.put("x", b"01234"[:size])
+        out = bytearray(b"----")
+        version = LOOP.run(opened.first_into("x", memoryview(out)))
+        assert out == (b"01234"[:size] + b"----")[:4]
+        assert version == LOOP.run(opened.first("x", 4))[1]
+
     @pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 9), (0, 10), (9, 10)])
     def test_read_into(self, store: Store, opened: Steady, start: int, stop: int) -> None:
         store.put("x", b"0123456789")

@@ -136,8 +136,9 @@ def held() -> tuple[int, int, int]:
     )
 
 
-def read_in_every_way(stream: jg.ZarrStream) -> None:
-    """Read the stream to the end, break it off, let it fail; close the clients."""
+def read_in_every_way(prefetch: int) -> None:
+    """Read a stream to the end, break it off, let it fail; close the clients, which are not those of an open stream."""
+    stream = jg.ZarrStream("weights://train.zarr").shuffle(seed=1, buffer=8).batch(4).prefetch(prefetch)
     got(stream)
     next(iter(stream))
     with pytest.raises(ZeroDivisionError):
@@ -150,11 +151,10 @@ def read_in_every_way(stream: jg.ZarrStream) -> None:
 def test_no_thread_and_no_socket_is_left(azure_store: Store, tmp_path: Path, prefetch: int) -> None:
     write(tmp_path / "written")
     upload(tmp_path / "written", azure_store, "train.zarr")
-    stream = jg.ZarrStream("weights://train.zarr").shuffle(seed=1, buffer=8).batch(4).prefetch(prefetch)
-    read_in_every_way(stream)
+    read_in_every_way(prefetch)
     descriptors, threads, _ = held()
     for _ in range(5):
-        read_in_every_way(stream)
+        read_in_every_way(prefetch)
     deadline = time.monotonic() + 10
     while (left := held()) and (left[0] > descriptors or left[1] > threads) and time.monotonic() < deadline:
         time.sleep(0.01)
