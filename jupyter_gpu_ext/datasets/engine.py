@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Of a stream's memory, what stored and half-decoded chunks may take.
 _FLIGHT_SHARE = 4
 # A smaller chunk may keep alive more than itself of what the network brought.
-_KEPT_BYTES = 256 << 10
+_KEPT_BYTES = 64 << 10
 
 
 class Holding(Protocol):
@@ -129,6 +129,8 @@ class Engine(Generic[H]):
         self._most_bytes = memory_bytes - flight
         self._memory = self._memory_kind(self._most_bytes)
         self._needed = -1
+        # The one that the caller waits for now: who waits is woken for that, and for no other.
+        self._awaited = -1
         self._came: dict[int, H | Exception] = {}
         self._changed = threading.Condition()
         self._ended = False
@@ -153,6 +155,7 @@ class Engine(Generic[H]):
         try:
             with WAITING.counted(), self._changed:
                 self._needed = max(self._needed, number)
+                self._awaited = number
                 self._look_for_room()
                 self._changed.wait_for(lambda: number in self._came or self._ended)
         finally:
@@ -204,6 +207,8 @@ class Engine(Generic[H]):
     def _look_for_room(self) -> None:
         """Have the reads look at whether they may go on, where they wait; to wake the loop up has its price."""
         if self._full and self._loop is not None and self._room is not None:
+            # Once for all that is released until they have looked.
+            self._full = False
             self._loop.call_soon_threadsafe(self._room.set)
 
     def _stop(self) -> None:
@@ -252,7 +257,7 @@ class Engine(Generic[H]):
             # Who released something just now has not seen that somebody waits for it.
             if not self._has_room(number, size):
                 await self._room.wait()
-            self._full = False
+        self._full = False
 
     def _has_room(self, number: int, size_bytes: int) -> bool:
         while self._released:
@@ -285,7 +290,8 @@ class Engine(Generic[H]):
     def _tell(self, number: int, found: H | Exception) -> None:
         with self._changed:
             self._came[number] = found
-            self._changed.notify_all()
+            if number == self._awaited:
+                self._changed.notify_all()
 
     def _begin(self) -> None:
         """Make what the reads share, `_turn` among it: how many of them are under way at a time."""
@@ -320,6 +326,7 @@ class ZarrEngine(Engine[Held]):
         self._source = source
         self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
         self._progress = Progress(total_bytes=0)
+        self._entry_bytes = source.entry_bytes
         super().__init__(parts, memory_bytes=memory_bytes, hot=hot)
 
     def _begin(self) -> None:
@@ -335,7 +342,7 @@ class ZarrEngine(Engine[Held]):
 
     def _size(self, part: Part) -> int:
         start, stop = self._entries(part)
-        return (stop - start) * self._source.entry_bytes
+        return (stop - start) * self._entry_bytes
 
     def _entries(self, part: Part) -> tuple[int, int]:
         return self._source.blocks.windows.entries(part.first, part.stop)

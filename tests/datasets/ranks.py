@@ -21,6 +21,8 @@ def main(url: str, run: str, save_after: int) -> None:
     begun, steps = stream(url), list[list[int]]()
     with jg.Checkpointer(run) as checkpoints:
         checkpoints.restore(data=begun)
+        # As the first step of a model that is shared: nobody saves before all have looked.
+        dist.barrier()
         for step, batch in enumerate(begun):
             steps.append(batch["y"].tolist())
             if step == save_after:

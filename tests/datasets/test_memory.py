@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BATCH = (5, 1 << 20)
 # Of one entry, in floats: a chunk of two that is kept as it came, one that is read into its place.
-KEPT, STRAIGHT = 40_000, FIRST_BYTES // 8 + 1000
+KEPT, STRAIGHT = 10_000, FIRST_BYTES // 8 + 1000
 
 
 def address(array: Any) -> int:
