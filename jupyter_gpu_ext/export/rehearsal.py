@@ -109,7 +109,9 @@ def _run(client: NotebookClient, cell: Any, index: int, number: int) -> None:
             hint="Restart the kernel and run all cells, with the same parameters.",
         ) from None
     except (CellTimeoutError, DeadKernelError):
-        raise ExportRefusedError(f"{where} does not come to an end.", hint="Give smaller parameters: --with.") from None
+        raise ExportRefusedError(
+            f"{where} does not come to an end.", hint="Prove it with smaller parameters."
+        ) from None
 
 
 def _with(cell: Cell, values: Mapping[str, Any]) -> str:

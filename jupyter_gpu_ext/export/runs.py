@@ -195,7 +195,9 @@ def run_script(script: Path, plan: Plan, stage: Stage, *, python: str, environ: 
             capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise ExportRefusedError("The script does not come to an end.", hint="Give smaller parameters.") from None
+        raise ExportRefusedError(
+            "The script does not come to an end.", hint="Prove it with smaller parameters."
+        ) from None
     if done.returncode != 0:
         lines = [line for line in done.stderr[-_MOST_SAID:].splitlines() if line.strip()][-2:]
         words = printable(redact(" ".join(lines))) or f"it ended with {done.returncode}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -171,6 +173,44 @@ def test_a_stop_ends_all_of_it_and_keeps_the_earlier_proof(server, root, tmp_pat
     gone(seen)
     assert {one: one.read_bytes() for one in (root / "jobs/train").rglob("*") if one.is_file()} == earlier
     assert stop(server, begun["id"]) == {}, "one that is over stays as it is"
+
+
+def test_a_stop_at_once_and_one_that_the_kernel_does_not_hear(server, root, tmp_path):  # noqa: F811
+    deaf = "import signal\nfor one in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(one, signal.SIG_IGN)\n"
+    wanted = job(server, root, deaf + waits(tmp_path, "the notebook"))
+    stop(server, begin(server, **wanted)["id"])
+    assert over(server, seconds=20)["state"] == "stopped"
+    (tmp_path / "wait").touch()
+    begun = begin(server, **wanted)
+    wait_until((tmp_path / "here").exists, seconds=60)
+    seen = children(server)
+    stop(server, begun["id"])
+    assert over(server, seconds=30)["state"] == "stopped"
+    gone(seen)
+    assert not list((root / "jobs/train").glob(".*"))
+
+
+def test_it_ends_when_nobody_asks_any_more(server, root, tmp_path):  # noqa: F811
+    """As where the server is killed: nothing but the end of its stdin tells it."""
+    wanted = job(server, root, waits(tmp_path, "the notebook"))
+    (tmp_path / "wait").touch()
+    asked = {
+        "notebook": json.loads((root / wanted["path"]).read_text()), "beside": str(root), "kernel": "",
+        "folder": str(root / wanted["folder"]), "python": sys.executable, "variables": {}, "values": {},
+    }  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "jupyter_gpu_ext.export.proving"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        wait_until((tmp_path / "here").exists, seconds=60)
+        seen = children(server)
+        process.stdin.close()
+        said = [json.loads(line) for line in process.stdout]
+    gone(seen)
+    assert said == [{"phase": "running the notebook"}]
+    assert process.returncode == 143
 
 
 def test_a_server_takes_its_proofs_along(tmp_path):
