@@ -84,6 +84,9 @@ class _Proving:
         if self.outcome is None and not self.is_stopping:
             self.said = {"code": "internal", "message": "The proof was killed.", "hint": "Perhaps memory ran out."}
         self.state = self.outcome or ("stopped" if self.is_stopping else "failed")
+        if self.state == "failed":
+            # Also where that is because another job was exported meanwhile: it is said until the next one.
+            self.record = folders.read_record(self.place)
 
     @property
     def counts(self) -> bool:

@@ -175,6 +175,19 @@ def test_a_stop_ends_all_of_it_and_keeps_the_earlier_proof(server, root, tmp_pat
     assert stop(server, begun["id"]) == {}, "one that is over stays as it is"
 
 
+def test_a_job_that_is_exported_meanwhile_gets_no_proof_of_the_other(server, root, tmp_path):  # noqa: F811
+    (tmp_path / "wait").touch()
+    begin(server, **job(server, root, waits(tmp_path, "the script").replace("60", "2")))
+    wait_until((tmp_path / "here").exists, seconds=60)
+    assert export(server, path=put(root, "n.ipynb", "x = 2"), folder="jobs/train", write=True, overwrite=True)[
+        "written"
+    ]
+    row = over(server)
+    assert (row["state"], row["hint"]) == ("failed", "Prove it again.")
+    assert not (root / "jobs/train/proof").exists()
+    assert not list((root / "jobs/train").glob(".*"))
+
+
 def test_a_stop_at_once_and_one_that_the_kernel_does_not_hear(server, root, tmp_path):  # noqa: F811
     deaf = "import signal\nfor one in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(one, signal.SIG_IGN)\n"
     wanted = job(server, root, deaf + waits(tmp_path, "the notebook"))
