@@ -245,7 +245,7 @@ def test_a_folder_that_runs_is_not_proven(server, root):  # noqa: F811
 
 def test_it_has_a_kernel_of_its_own(server, root, tmp_path):  # noqa: F811
     wanted = job(server, root, PARAMETERS, TRAIN)
-    notebook = Notebook(server, tmp_path, "train.ipynb")
+    notebook = Notebook(server, tmp_path, "own.ipynb")
     try:
         assert notebook.cells.run("mine = 1").status == "ok"
         begin(server, **wanted, kernel=notebook.id)
@@ -278,6 +278,13 @@ def test_what_cannot_begin_says_why(server, root, more, code):  # noqa: F811
     assert found["code"] == code, found
     assert KEY not in json.dumps(found)
     assert children(server) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}'])
+def test_a_notebook_that_is_none_any_more_is_refused(server, root, text):  # noqa: F811
+    wanted = job(server, root, "x = 1")
+    (root / wanted["path"]).write_text(text)
+    assert prove(server, **wanted)["code"] == "not_found"
 
 
 @pytest.mark.parametrize("refused", [("execute", "kernels"), ("read", "contents"), ("write", "contents")])
