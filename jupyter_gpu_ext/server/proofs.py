@@ -139,16 +139,7 @@ class Proofs:
         place = self._workspace.folder(folder)
         check_values(values)
         check_job(place, folder)
-        interpreter = await self._exports.interpreter(path, kernel)
-        asked = {
-            "notebook": _sources(await self._workspace.notebook(path)),
-            "beside": str(self._beside(path)),
-            "kernel": self._exports.kernel_name(kernel),
-            "folder": str(place),
-            "python": interpreter.path,
-            "variables": dict(interpreter.variables),
-            "values": dict(values),
-        }
+        asked = {**await self._asked(path, kernel), "folder": str(place), "values": dict(values)}
         made = self._begin(place, folder)
         task = asyncio.create_task(self._follow(made, asked))
         self._tasks.add(task)
@@ -178,6 +169,16 @@ class Proofs:
             _tell_to_end(one)
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _asked(self, path: str, kernel: str) -> dict[str, Any]:
+        interpreter = await self._exports.interpreter(path, kernel)
+        return {
+            "notebook": _sources(await self._workspace.notebook(path)),
+            "beside": str(self._beside(path)),
+            "kernel": self._exports.kernel_name(kernel),
+            "python": interpreter.path,
+            "variables": dict(interpreter.variables),
+        }
 
     def _begin(self, place: Path, folder: str) -> _Proving:
         at_work = [one for one in self._known if one.ended_at is None]
