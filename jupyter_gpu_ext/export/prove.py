@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +22,12 @@ from jupyter_gpu_ext.export.runs import Plan, Stage
 from jupyter_gpu_ext.export.script import make_script
 from jupyter_gpu_ext.job.lock import SCRIPT
 from jupyter_gpu_ext.storage.connections import load
+from jupyter_gpu_ext.storage.local_upload import temporary
+from jupyter_gpu_ext.tensors.beside import translated
+from jupyter_gpu_ext.tensors.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jupyter_gpu_ext.export.connections import Used
     from jupyter_gpu_ext.export.environment import Environment
@@ -124,29 +126,45 @@ def _keep_both(urls: Sequence[Named], uses: Sequence[Used], data: Path) -> None:
         )
 
 
-def prove(folder: Path, rehearsed: Rehearsed, *, python: str) -> Proof:
-    """Run the script of an exported job, compare it with its notebook, and write the proof into the folder.
+def prove(folder: Path, rehearsed: Rehearsed, *, python: str, told: Callable[[str], object] = lambda _: None) -> Proof:
+    """Run the script of an exported job, compare it with its notebook, and put the proof into the folder.
+
+    An earlier proof stays until the new one is whole.
 
     Parameters
     ----------
     python : str
         The interpreter.
+    told : callable
+        Is told when the script has run, and the comparison begins.
 
     Raises
     ------
     ExportRefusedError
-        When the script fails.
+        When the script fails, and when the folder got another one meanwhile.
     """
-    script = folder / SCRIPT
-    text = script.read_text(encoding="utf-8")
-    place = folder / folders.PROOF
-    # Of an earlier proof nothing is to be left, its sample neither.
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    registry = load()
-    uses = connections.used(used.named(text), registry)
-    why = keep_sample(lock_of(folder), uses, place / proof.DATA)
-    found = again(script, rehearsed.plan, uses, python=python, data=place / proof.DATA)
+    script, place = folder / SCRIPT, folder / folders.PROOF
+    with translated(place), temporary(place) as hidden:
+        text = script.read_text(encoding="utf-8")
+        whole = hidden.with_name("whole")
+        whole.mkdir()
+        made = _made(folder, text, rehearsed, whole, python=python, told=told)
+        if script.read_text(encoding="utf-8") != text:
+            raise ExportRefusedError("The script was replaced while it was being proven.", hint="Prove it again.")
+        with uninterrupted():
+            if os.path.lexists(place):
+                place.rename(hidden.with_name("before"))
+            whole.rename(place)
+    return made
+
+
+def _made(
+    folder: Path, text: str, rehearsed: Rehearsed, whole: Path, *, python: str, told: Callable[[str], object]
+) -> Proof:
+    uses = connections.used(used.named(text), load())
+    why = keep_sample(lock_of(folder), uses, whole / proof.DATA)
+    found = again(folder / SCRIPT, rehearsed.plan, uses, python=python, data=whole / proof.DATA)
+    told("comparing")
     made = Proof(
         plan=rehearsed.plan,
         script_sha256=hashlib.sha256(text.encode()).hexdigest(),
@@ -154,5 +172,5 @@ def prove(folder: Path, rehearsed: Rehearsed, *, python: str) -> Proof:
         left_out=rehearsed.left_out,
         sample=why,
     )
-    proof.write(place, made, rehearsed.observed)
+    proof.write(whole, made, rehearsed.observed)
     return made

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
@@ -18,7 +20,7 @@ from jupyter_gpu_ext.export.runs import SECONDS
 from jupyter_gpu_ext.text import printable, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from jupyter_gpu_ext.export.notebook import Cell
     from jupyter_gpu_ext.export.runs import Observed, Plan, Stage
@@ -74,8 +76,7 @@ def rehearse(
     where |= {"kernel_name": kernel} if kernel else {}
     client = NotebookClient(made, timeout=SECONDS, **where)
     texts = dict[int, str]()
-    # What the kernel itself has to say of its transport is of no use here.
-    with client.setup_kernel(env=dict(environ), stderr=subprocess.DEVNULL):
+    with _kernel_of(client, environ):
         for index, source in enumerate(made.cells):
             number = cells[index - 1].number if 0 < index <= len(cells) else 0
             _run(client, source, index, number)
@@ -83,6 +84,19 @@ def rehearse(
     said = json.loads((stage.out / _ENVIRONMENT).read_text(encoding="utf-8"))
     observed = stage.observed(texts={number: text for number, text in texts.items() if number})
     return observed, Environment.from_json(said)
+
+
+@contextmanager
+def _kernel_of(client: NotebookClient, environ: Mapping[str, str]) -> Iterator[None]:
+    manager = client.create_kernel_manager()
+    try:
+        # What the kernel itself has to say of its transport is of no use here.
+        with client.setup_kernel(env=dict(environ), stderr=subprocess.DEVNULL):
+            yield
+    finally:
+        # An interrupt while it starts leaves it to nobody. nbclient's manager is an asynchronous one.
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)  # type: ignore[arg-type]
 
 
 def _run(client: NotebookClient, cell: Any, index: int, number: int) -> None:
@@ -95,7 +109,9 @@ def _run(client: NotebookClient, cell: Any, index: int, number: int) -> None:
             hint="Restart the kernel and run all cells, with the same parameters.",
         ) from None
     except (CellTimeoutError, DeadKernelError):
-        raise ExportRefusedError(f"{where} does not come to an end.", hint="Give smaller parameters: --with.") from None
+        raise ExportRefusedError(
+            f"{where} does not come to an end.", hint="Prove it with smaller parameters."
+        ) from None
 
 
 def _with(cell: Cell, values: Mapping[str, Any]) -> str:

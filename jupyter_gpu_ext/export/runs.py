@@ -185,14 +185,19 @@ def run_script(script: Path, plan: Plan, stage: Stage, *, python: str, environ: 
     Raises
     ------
     ExportRefusedError
-        When it ends with an error; its last words are in the message.
+        When it ends with an error, its last words are in the message; and when it does not end.
     """
     asked = {"folder": str(stage.out), "names": list(plan.names), "seed": plan.seed}
-    done = subprocess.run(  # noqa: S603 -- the script that is to be proven
-        [python, str(script), "--skip-preflight", *plan.arguments],
-        cwd=stage.work, env={**environ, VARIABLE: json.dumps(asked)}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(  # noqa: S603 -- the script that is to be proven
+            [python, str(script), "--skip-preflight", *plan.arguments],
+            cwd=stage.work, env={**environ, VARIABLE: json.dumps(asked)}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ExportRefusedError(
+            "The script does not come to an end.", hint="Prove it with smaller parameters."
+        ) from None
     if done.returncode != 0:
         lines = [line for line in done.stderr[-_MOST_SAID:].splitlines() if line.strip()][-2:]
         words = printable(redact(" ".join(lines))) or f"it ended with {done.returncode}"

@@ -126,6 +126,10 @@ class Exports:
         notebook = await self._workspace.notebook(path)
         return Interpreter(path=await asyncio.to_thread(interpreter_of, notebook))
 
+    def kernel_name(self, kernel: str) -> str:
+        """Return the name of a running kernel's kernel spec; '' for no kernel."""
+        return str(self._kernel(kernel).kernel_name) if kernel else ""
+
     async def _environment(self, notebook: Any, kernel: str) -> Environment:
         if not kernel:
             return await self._look(Interpreter(path=await asyncio.to_thread(interpreter_of, notebook)))

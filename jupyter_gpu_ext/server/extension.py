@@ -17,6 +17,7 @@ from jupyter_gpu_ext.server import doctor as doctor_routes
 from jupyter_gpu_ext.server import export as export_routes
 from jupyter_gpu_ext.server import files, jobs, kinds, release, uploads, viewer
 from jupyter_gpu_ext.server import gpu as gpu_routes
+from jupyter_gpu_ext.server import proofs as proof_routes
 from jupyter_gpu_ext.server import runs as run_routes
 from jupyter_gpu_ext.server import storage as storage_routes
 from jupyter_gpu_ext.server import tensors as tensor_routes
@@ -25,6 +26,7 @@ from jupyter_gpu_ext.server.export import Exports
 from jupyter_gpu_ext.server.kernels import Kernels
 from jupyter_gpu_ext.server.metrics import GpuCollector
 from jupyter_gpu_ext.server.peaks import Peaks
+from jupyter_gpu_ext.server.proofs import Proofs
 from jupyter_gpu_ext.server.release import Releases
 from jupyter_gpu_ext.server.runs import Runs
 from jupyter_gpu_ext.server.turns import Turns
@@ -80,6 +82,7 @@ class GpuExtension(ExtensionApp):
         self.doctor = Doctor(server.kernel_manager)
         workspace = Workspace(server.contents_manager, server.root_dir)
         exports = Exports(workspace, server.kernel_manager, self.kernels, self.peaks)
+        self.proofs = Proofs(workspace, exports)
         routes = [
             *gpu_routes.routes(self.sampler, self.kernels),
             *release.routes(releases),
@@ -94,6 +97,7 @@ class GpuExtension(ExtensionApp):
             *viewer.routes(Views(), Turns()),
             *export_routes.routes(exports),
             *run_routes.routes(Runs(workspace, Path(server.data_dir)), exports),
+            *proof_routes.routes(self.proofs),
         ]
         self.handlers.extend((url_path_join(PREFIX, path), handler, services) for path, handler, services in routes)
 
@@ -116,7 +120,8 @@ class GpuExtension(ExtensionApp):
         self.metrics.start()
 
     async def stop_extension(self) -> None:
-        """Stop the thread, close the channels and the storage connections."""
+        """End the proofs, stop the thread, close the channels and the storage connections."""
+        await self.proofs.close()
         self.metrics.stop()
         self.sampler.stop()
         self.kernels.close()

@@ -83,9 +83,9 @@ class Runs:
             It did not start; the message is its own.
         """
         place = self._workspace.folder(folder)
-        _check(values, log)
-        if read_record(place) is None or not (place / SCRIPT).is_file():
-            raise NotFoundError(f"{printable(folder)!r} is no exported job.", hint="Export the notebook first.")
+        check_values(values)
+        _check_log(log)
+        check_job(place, folder)
         found = running.read(place)
         if found is not None and found.is_running:
             raise BusyError(f"{printable(folder)} runs already.", hint="Wait for its end, or stop it.")
@@ -144,12 +144,22 @@ class Runs:
             logger.warning("%s could not be written: %s", self._file.name, error.strerror)
 
 
-def _check(values: Mapping[str, Any], log: str) -> None:
+def check_job(place: Path, folder: str) -> None:
+    """Raise `NotFoundError` unless a folder is an exported job."""
+    if read_record(place) is None or not (place / SCRIPT).is_file():
+        raise NotFoundError(f"{printable(folder)!r} is no exported job.", hint="Export the notebook first.")
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Raise `BadRequestError` for what is no parameter's name or text, and for a secret."""
     for name, text in values.items():
         if not (name.isidentifier() and type(text) is str and "\0" not in text):
             raise BadRequestError(f"{printable(name)[:100]!r} is no parameter.", hint="See openapi.yaml.")
         if redact(text) != text:
             raise BadRequestError(f"The value of {name} looks like a secret.", hint="Use a connection.")
+
+
+def _check_log(log: str) -> None:
     scheme, found, key = log.partition("://")
     if log and not (found and key and scheme.replace("-", "").isalnum() and redact(log) == log):
         raise BadRequestError("The log is no name-URL.", hint="For example run7://logs/train.log, or nothing.")

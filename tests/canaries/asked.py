@@ -174,6 +174,13 @@ ROUTES: dict[tuple[str, str], Callable[[Asker], object]] = {
     ],
     ("/export/runs", "get"): lambda ask: ask("/export/runs", "get"),
     ("/export/runs/{run}", "delete"): lambda ask: ask("/export/runs/{run}", "delete"),
+    # A proof would start a kernel for each connection; what one that fails says is seen in tests/server.
+    ("/export/proof", "post"): lambda ask: [
+        ask("/export/proof", "post", {"path": ask.notebook(), "folder": folder, "values": {"lr": ask.name}})
+        for folder in ("none", "../none")
+    ],
+    ("/export/proofs", "get"): lambda ask: ask("/export/proofs", "get"),
+    ("/export/proofs/{proof}", "delete"): lambda ask: ask("/export/proofs/{proof}", "delete"),
 }  # fmt: skip
 
 

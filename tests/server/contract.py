@@ -30,6 +30,7 @@ _VARIABLES = {
     "kernels/{kernel}": (r"kernels/([0-9a-f-]{36})", f"kernels/{UNKNOWN_KERNEL}"),
     "transfers/{job}": (r"transfers/([0-9a-f]{32})", f"transfers/{'0' * 32}"),
     "runs/{run}": (r"runs/([0-9a-f]{32})", f"runs/{'0' * 32}"),
+    "proofs/{proof}": (r"proofs/([0-9a-f]{32})", f"proofs/{'0' * 32}"),
     "/{index}": (r"/(\d{1,6})", "/0"),
 }
 

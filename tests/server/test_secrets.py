@@ -52,7 +52,7 @@ APART = {"/gpu/doctor", "/gpu/kernels/{kernel}/release"}
 READS = [path for path, method in OPERATIONS if method == "get" and path not in APART]
 # What says something whatever the connection is like.
 BYTES = {"/storage/download", "/tensors/value"}
-ALWAYS = {"/gpu/status", "/gpu/history", "/storage/connections", "/transfers", "/export/runs"}
+ALWAYS = {"/gpu/status", "/gpu/history", "/storage/connections", "/transfers", "/export/runs", "/export/proofs"}
 # A tensor file is no text to preview, and no Zarr array.
 FILE_IS_NOT = {"/tensors/preview": {422}, "/tensors/chunks": {404}}
 CASES = {

@@ -1,4 +1,5 @@
-// A notebook's way to a job: the script by the menu, the dialog, the folder, a run whose tab is closed meanwhile.
+// A notebook's way to a job: the script by the menu, the dialog, the folder, its proof, a run whose tab is closed
+// meanwhile.
 import { command, idle, shot, theme, visit } from './browser.mjs';
 
 await visit('lab/tree/train.ipynb', async page => {
@@ -6,6 +7,10 @@ await visit('lab/tree/train.ipynb', async page => {
   const script = await download(page);
   let panel = await openDialog(page);
   const exported = await walkExport(page, panel);
+  const proven = await walkProof(page, panel);
+  panel = await reopen(page, panel);
+  await proofOf(panel, 'holds').waitFor({ timeout: 30000 });
+  await panel.getByRole('textbox', { name: 'lr' }).fill('1e-3');
   const running = await startHere(page, panel);
   // Neither the dialog nor the page is there any more.
   await page.goto('about:blank');
@@ -15,14 +20,18 @@ await visit('lab/tree/train.ipynb', async page => {
   });
   await idle(page);
   const refused = await walkRefusal(page);
-  await command(page, 'docmanager:open', { path: 'train.ipynb' });
-  await idle(page);
+  await openNotebook(page, 'train.ipynb');
   panel = await openDialog(page);
-  const state = panel.locator('.jp-gpuext-Export-run h3');
-  await panel.locator('.jp-gpuext-Export-run[data-state="ended"]').waitFor({ timeout: 60000 });
+  const state = panel.locator('.jp-gpuext-Export-run[data-state="ended"] h3');
+  await state.waitFor({ timeout: 60000 });
   await state.scrollIntoViewIfNeeded();
   await shot(page, 'export-done');
-  return { script, ...exported, running, refused, done: await state.innerText() };
+  const done = await state.innerText();
+  const differs = await walkUnproven(page, 'tried/shaky.ipynb', 'differs');
+  const fails = await walkUnproven(page, 'tried/fails.ipynb', 'failed');
+  await fails.proof.getByRole('button', { name: 'Show cell 2' }).click();
+  const failing = { said: fails.said, active: await activeCell(page) };
+  return { script, ...exported, proven, running, refused, done, differs: differs.said, failing };
 });
 
 function menu(page, name) {
@@ -62,6 +71,15 @@ async function download(page) {
   const address = `${process.env.LAB_URL}nbconvert/trainscript/train.ipynb?download=true`;
   const headers = { Authorization: `token ${process.env.LAB_TOKEN}` };
   return (await page.request.get(address, { headers })).text();
+}
+
+async function openNotebook(page, path) {
+  await page.evaluate(
+    // The widget that it gives is no message.
+    name => window.jupyterapp.commands.execute('docmanager:open', { path: name }).then(() => undefined),
+    path
+  );
+  await idle(page);
 }
 
 async function openDialog(page) {
@@ -123,22 +141,112 @@ function activeCell(page) {
   });
 }
 
+function proofOf(panel, state) {
+  return panel.locator(`.jp-gpuext-Export-proof[data-state="${state}"]`);
+}
+
+/** Tick, shorten and start the proof with the keyboard alone. */
+async function walkProof(page, panel) {
+  const tick = panel.getByRole('checkbox', { name: 'prove it here' });
+  await tick.focus();
+  await page.keyboard.press('Space');
+  await settled(panel);
+  const short = panel.getByRole('textbox', { name: 'with' });
+  const suggested = await short.inputValue();
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('step=1');
+  const button = panel.getByRole('button', { name: 'Export + prove' });
+  const problem = await panel.locator('small[data-tone="error"]').innerText();
+  await panel.getByRole('checkbox', { name: /replace/ }).check();
+  await settled(panel);
+  const blocked = await button.isDisabled();
+  await shot(page, 'prove-wrong');
+  await short.fill('steps=2');
+  await settled(panel);
+  await shot(page, 'prove');
+  await panel.getByRole('checkbox', { name: /replace/ }).focus();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  const running = proofOf(panel, 'running');
+  await running.waitFor({ timeout: 60000 });
+  await running.getByRole('status').filter({ hasText: 'Running' }).waitFor({ timeout: 60000 });
+  const phase = await running.getByRole('status').innerText();
+  await running.scrollIntoViewIfNeeded();
+  await shot(page, 'prove-running');
+  const holds = proofOf(panel, 'holds');
+  await holds.waitFor({ timeout: 90000 });
+  await holds.scrollIntoViewIfNeeded();
+  await shot(page, 'prove-holds');
+  await theme(page, 'Dark');
+  await shot(page, 'prove-holds-dark');
+  await theme(page, 'Light');
+  await page.setViewportSize({ width: 760, height: 860 });
+  await page.waitForTimeout(300); // the layout follows
+  await tick.scrollIntoViewIfNeeded();
+  await shot(page, 'prove-narrow');
+  await page.setViewportSize({ width: 1440, height: 860 });
+  return { suggested, problem, blocked, phase, title: await holds.locator('h3').innerText() };
+}
+
+function closeDialogs(page) {
+  return page.evaluate(() => {
+    const open = [...window.jupyterapp.shell.widgets('main')];
+    open.filter(one => one.id.startsWith('jupyter-gpu-ext-export-')).forEach(one => one.close());
+  });
+}
+
+/** Close the dialog and open it again: it finds what is known of its folder. */
+async function reopen(page, panel) {
+  await panel.getByRole('button', { name: 'Open report' }).click();
+  await page.locator('.jp-MarkdownViewer:visible h1', { hasText: 'Proof' }).waitFor({ timeout: 30000 });
+  await command(page, 'application:close');
+  await closeDialogs(page);
+  await openNotebook(page, 'train.ipynb');
+  return openDialog(page);
+}
+
+/** Prove a notebook that is not to be proven. */
+async function walkUnproven(page, path, state) {
+  await closeDialogs(page);
+  await openNotebook(page, path);
+  const panel = await openDialog(page);
+  await panel.getByRole('checkbox', { name: 'prove it here' }).check();
+  await settled(panel);
+  await panel.getByRole('button', { name: 'Export + prove' }).click();
+  const proof = proofOf(panel, state);
+  await proof.waitFor({ timeout: 90000 });
+  await proof.scrollIntoViewIfNeeded();
+  await shot(page, `prove-${state}`);
+  await theme(page, 'Dark');
+  await shot(page, `prove-${state}-dark`);
+  await theme(page, 'Light');
+  return { proof, said: await proof.innerText() };
+}
+
 async function startHere(page, panel) {
-  await panel.getByRole('radio', { name: 'here' }).check();
+  await panel.getByRole('radio', { name: 'here', exact: true }).check();
+  const prove = panel.getByRole('checkbox', { name: 'prove it here' });
+  await prove.check();
+  const run = panel.getByRole('button', { name: 'Export + run' });
+  const title = await run.getAttribute('title');
+  if (!(await run.isDisabled()) || !title.includes('untick')) {
+    throw new Error(`a run before its proof: ${title}`);
+  }
+  await prove.uncheck();
   await panel.getByRole('textbox', { name: 'Log' }).fill('run7://logs/train.log');
   await panel.getByRole('checkbox', { name: /replace/ }).check();
   await settled(panel);
-  await panel.getByRole('button', { name: 'Export + run' }).click();
-  const run = panel.locator('.jp-gpuext-Export-run[data-state="running"]');
-  await run.waitFor({ timeout: 60000 });
-  await run.scrollIntoViewIfNeeded();
+  await run.click();
+  const runs = panel.locator('.jp-gpuext-Export-run[data-state="running"]');
+  await runs.waitFor({ timeout: 60000 });
+  await runs.scrollIntoViewIfNeeded();
   await shot(page, 'export-running');
   await page.setViewportSize({ width: 760, height: 860 });
   await page.waitForTimeout(300); // the layout follows
   await panel.locator('h2').scrollIntoViewIfNeeded();
   await shot(page, 'export-narrow');
   await page.setViewportSize({ width: 1440, height: 860 });
-  return run.locator('h3').innerText();
+  return runs.locator('h3').innerText();
 }
 
 async function walkRefusal(page) {

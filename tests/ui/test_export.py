@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -49,7 +50,7 @@ def npy(values: np.ndarray[Any, Any]) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_a_notebook_becomes_a_job(azurite: Azurite, tmp_path: Path) -> None:
     container = azurite.new_container()
     container.upload_blob("layers/w.npy", npy(np.ones(4)))
@@ -59,11 +60,20 @@ def test_a_notebook_becomes_a_job(azurite: Azurite, tmp_path: Path) -> None:
     with running_lab(tmp_path / "lab", {"JUPYTER_GPU_SIMULATED": "1xA100", KEY_VARIABLE: AZURITE_KEY}) as lab:
         put(lab.work / "train.ipynb", *CELLS)
         put(lab.work / "bad.ipynb", "x = 1", "%nobody knows this one")
+        # What only a script has, and what fails wherever it runs.
+        (lab.work / "tried").mkdir()
+        put(
+            lab.work / "tried" / "shaky.ipynb",
+            "where = '__file__' if '__file__' in globals() else 'In'",
+            "rows = len(where)",
+        )
+        put(lab.work / "tried" / "fails.ipynb", "rows = 0", "mean = 1 / rows")
         found: dict[str, Any] = drive("export.mjs", lab, HERE / ".artifacts" / "export")
         folder = lab.work / "jobs" / "train"
         assert {"train.py", "job.yaml", "job.sbatch", "README.md"} <= {one.name for one in folder.iterdir()}
         assert "--lr=1e-3" in (folder / "job.yaml").read_text()
         log = (folder / "train.log").read_text()
+        proof = json.loads((folder / "proof" / "report.json").read_text())
     assert "def main()" in found["script"]
     assert "get_ipython" not in found["script"]
     assert found["command"] == "kubectl apply -f jobs/train/job.yaml"
@@ -72,6 +82,16 @@ def test_a_notebook_becomes_a_job(azurite: Azurite, tmp_path: Path) -> None:
     assert "Cell 2, line 1" in found["refused"]["message"]
     assert "%nobody" in found["refused"]["message"]
     assert "'fast'" in found["wrong"]
+    assert (proof["holds"], proof["plan"]["arguments"]) == (True, ["--lr=1e-3", "--steps=2"])
+    proven = found["proven"]
+    assert (proven["suggested"], proven["blocked"]) == ("steps=3", True)
+    assert proven["problem"].startswith("step is no parameter.")
+    assert proven["phase"].startswith("Running the ")
+    assert proven["title"].startswith("The script gives the notebook's result: ")
+    assert found["differs"].startswith("2 results of 2 differ.")
+    assert "rows" in found["differs"]
+    assert "Cell 2 of the notebook fails: ZeroDivisionError" in found["failing"]["said"]
+    assert found["failing"]["active"] == 1
     assert found["running"].startswith("Running in the background")
     assert found["done"].startswith("Done after")
     assert "step 2 loss 0.004" in log

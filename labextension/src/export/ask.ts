@@ -1,7 +1,14 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
 import { json, request } from '../request';
-import type { ExportedJob, JobRequest, JobRun, RunRequest } from './contract';
+import type {
+  ExportedJob,
+  JobProof,
+  JobRequest,
+  JobRun,
+  ProofRequest,
+  RunRequest
+} from './contract';
 
 /** The endpoints of jobs; they come with the dialog, not with the page. */
 export class ExportApi {
@@ -23,5 +30,18 @@ export class ExportApi {
   stop(id: string): Promise<object> {
     const init = { method: 'DELETE' };
     return request(this._settings, `export/runs/${id}`, {}, init);
+  }
+
+  prove(body: ProofRequest): Promise<JobProof> {
+    return request(this._settings, 'export/proof', {}, json('POST', body));
+  }
+
+  proofs(): Promise<{ proofs: readonly JobProof[] }> {
+    return request(this._settings, 'export/proofs');
+  }
+
+  stopProof(id: string): Promise<object> {
+    const init = { method: 'DELETE' };
+    return request(this._settings, `export/proofs/${id}`, {}, init);
   }
 }

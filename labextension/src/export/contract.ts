@@ -91,3 +91,32 @@ export interface JobRun {
   /** The end of its output. */
   readonly tail: string;
 }
+
+export interface ProofRequest {
+  readonly path: string;
+  readonly kernel: string;
+  readonly folder: string;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** The last proof of a folder. */
+export interface JobProof {
+  readonly id: string;
+  readonly folder: string;
+  readonly state: 'running' | 'holds' | 'differs' | 'failed' | 'stopped';
+  readonly phase:
+    'starting' | 'running the notebook' | 'running the script' | 'comparing';
+  /** Seconds since the epoch. */
+  readonly started_at: number;
+  readonly ended_at: number | null;
+  readonly title: string;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly differs: readonly {
+    readonly kind: 'variable' | 'output' | 'file';
+    readonly name: string;
+    readonly detail: string;
+  }[];
+  readonly report: string;
+}

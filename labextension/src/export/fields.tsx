@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Words } from '../components/words';
 import { printable } from '../format';
 
 export interface Choice<T extends string> {
@@ -54,6 +55,8 @@ interface ITextProps {
   readonly value: string;
   readonly placeholder?: string;
   readonly help?: string;
+  /** Why it cannot be what is typed; '' where it can. */
+  readonly problem?: string;
   /** Its label is seen; else only read. */
   readonly shown?: boolean;
   readonly onChange: (text: string) => void;
@@ -62,7 +65,8 @@ interface ITextProps {
 /** A line of text with its help below it. */
 export function Text(props: ITextProps): React.JSX.Element {
   const id = React.useId();
-  const { label, help = '', shown = true } = props;
+  const { label, problem = '', shown = true } = props;
+  const help = problem || (props.help ?? '');
   return (
     <>
       <label
@@ -80,10 +84,17 @@ export function Text(props: ITextProps): React.JSX.Element {
           value={props.value}
           placeholder={props.placeholder}
           aria-describedby={help === '' ? undefined : `${id}-help`}
+          aria-invalid={problem !== ''}
           onChange={event => props.onChange(event.target.value)}
         />
         {help === '' ? null : (
-          <small id={`${id}-help`}>{printable(help)}</small>
+          <small
+            id={`${id}-help`}
+            role={problem === '' ? undefined : 'status'}
+            data-tone={problem === '' ? undefined : 'error'}
+          >
+            <Words text={printable(help)} />
+          </small>
         )}
       </div>
     </>

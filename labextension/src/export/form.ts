@@ -23,6 +23,10 @@ export interface Form {
   readonly overwrite: boolean;
   /** The name-URL that a run's output goes to as well; '' for none. */
   readonly log: string;
+  /** Whether the folder is proven once it is written. */
+  readonly prove: boolean;
+  /** Parameters of the proof's runs as typed; null is what is suggested. */
+  readonly proveWith: string | null;
 }
 
 export const EMPTY: Form = {
@@ -35,7 +39,9 @@ export const EMPTY: Form = {
   serviceAccount: '',
   folder: '',
   overwrite: false,
-  log: ''
+  log: '',
+  prove: false,
+  proveWith: null
 };
 
 export const MOST_GPUS = 64;

@@ -4,11 +4,19 @@ import type { ApiError } from '../request';
 import { asApiError } from '../request';
 import { Asking } from '../tensors/asking';
 import type { ExportApi } from './ask';
-import type { ExportedJob, JobRequest, JobRun } from './contract';
+import type { ExportedJob, JobProof, JobRequest, JobRun } from './contract';
 import type { Form } from './form';
 import { EMPTY, optionsOf } from './form';
 
 const POLL_MILLISECONDS = 1500;
+
+/** What is done with a folder once it is written. */
+export type AndThen =
+  | { readonly kind: 'nothing' | 'run' }
+  | {
+      readonly kind: 'prove';
+      readonly values: Readonly<Record<string, string>>;
+    };
 
 /** The notebook that becomes a job. */
 export interface Source {
@@ -66,6 +74,11 @@ export class ExportModel extends VDomModel {
     return this._run;
   }
 
+  /** The last proof of the folder. */
+  get proof(): JobProof | null {
+    return this._proof;
+  }
+
   change(part: Partial<Form>): void {
     this._form = { ...this._form, ...part };
     this._problem = null;
@@ -83,8 +96,8 @@ export class ExportModel extends VDomModel {
     this._asking.ask(this._question());
   }
 
-  /** Write the folder; with `andRun` also start it here. */
-  async write(andRun: boolean): Promise<void> {
+  /** Write the folder, and go on with it. */
+  async write(then: AndThen): Promise<void> {
     await this._busy(async () => {
       await this.source.save();
       const { overwrite } = this._form;
@@ -93,10 +106,23 @@ export class ExportModel extends VDomModel {
       this._form = { ...this._form, overwrite: false };
       this._asking.ask(this._question());
       this._onWritten(this._written.folder);
-      if (andRun) {
+      if (then.kind === 'run') {
         await this._start(this._written.folder);
+      } else if (then.kind === 'prove') {
+        await this._prove(this._written.folder, then.values);
       }
+      // Another job has no proof of the earlier one.
+      this.watch(this._isSeen);
     });
+  }
+
+  async stopProof(): Promise<void> {
+    const { _proof: proof } = this;
+    if (proof) {
+      await this._busy(async () => {
+        await this._api.stopProof(proof.id);
+      });
+    }
   }
 
   async stop(): Promise<void> {
@@ -108,7 +134,7 @@ export class ExportModel extends VDomModel {
     }
   }
 
-  /** Ask after the run while somebody sees it. */
+  /** Ask after the run and the proof while somebody sees it. */
   watch(isSeen: boolean): void {
     clearTimeout(this._timer);
     this._isSeen = isSeen;
@@ -129,7 +155,14 @@ export class ExportModel extends VDomModel {
     const { values, log, gpus } = this._form;
     const body = { path, kernel, folder, arguments: values, log, gpus };
     this._run = await this._api.run(body);
-    this.watch(this._isSeen);
+  }
+
+  private async _prove(
+    folder: string,
+    values: Readonly<Record<string, string>>
+  ): Promise<void> {
+    const { path, kernel } = this.source;
+    this._proof = await this._api.prove({ path, kernel, folder, values });
   }
 
   private _question(): JobRequest {
@@ -162,14 +195,19 @@ export class ExportModel extends VDomModel {
   private async _poll(): Promise<void> {
     const folder = this._written?.folder ?? this._job?.folder;
     try {
-      const { runs } = await this._api.runs();
+      const [{ runs }, { proofs }] = await Promise.all([
+        this._api.runs(),
+        this._api.proofs()
+      ]);
       this._run = runs.find(one => one.folder === folder) ?? null;
+      this._proof = proofs.find(one => one.folder === folder) ?? null;
     } catch {
       // What was known stays; the next time may bring an answer.
     }
     this.stateChanged.emit();
     clearTimeout(this._timer);
-    if (this._isSeen && this._run?.state === 'running') {
+    const states = [this._run?.state, this._proof?.state];
+    if (this._isSeen && states.includes('running')) {
       this._timer = setTimeout(() => void this._poll(), POLL_MILLISECONDS);
     }
   }
@@ -182,6 +220,7 @@ export class ExportModel extends VDomModel {
   private _job: ExportedJob | null = null;
   private _written: ExportedJob | null = null;
   private _run: JobRun | null = null;
+  private _proof: JobProof | null = null;
   private _folder = '';
   private _isBusy = false;
   private _isSeen = false;

@@ -8,21 +8,24 @@ import { printable } from '../format';
 import type { ExportedJob, JobRun } from './contract';
 import { runWords } from './form';
 import type { ExportModel } from './model';
+import { ProofOutcome } from './proof';
 
 interface IOutcomeProps {
   readonly model: ExportModel;
   readonly trans: TranslationBundle;
+  readonly onShow: (cell: number) => void;
   readonly onOpen: (path: string) => void;
 }
 
-/** What the last click did: what went wrong, what was written, how it runs. */
+/** What the last click did: what went wrong, what was written, its proof, how it runs. */
 export function Outcome(props: IOutcomeProps): React.JSX.Element {
   const { model, trans } = props;
-  const { problem, written, run } = model;
+  const { problem, written, proof, run } = model;
   return (
     <>
       {problem ? <Notice tone="error" {...wordsFor(problem, trans)} /> : null}
       {written ? <Written {...props} job={written} /> : null}
+      {proof ? <ProofOutcome {...props} proof={proof} /> : null}
       {run ? <Run {...props} run={run} /> : null}
     </>
   );

@@ -18,7 +18,9 @@ import {
   withValue
 } from './form';
 import type { ExportModel } from './model';
+import { Actions } from './actions';
 import { Outcome } from './outcome';
+import { ProofLine } from './proof';
 
 export interface IExportViewProps {
   readonly model: ExportModel;
@@ -95,6 +97,7 @@ function Fields(
       <Where {...part} />
       <Parameters {...part} />
       <Storage {...part} />
+      <ProofLine {...part} />
       <Remarks job={job} trans={trans} onShow={props.onShow} />
       <Folder {...part} />
     </>
@@ -352,39 +355,5 @@ function Folder({ form, job, model, trans }: IPartProps): React.JSX.Element {
         </Line>
       ) : null}
     </>
-  );
-}
-
-function Actions(
-  props: IExportViewProps & { readonly job: ExportedJob }
-): React.JSX.Element {
-  const { model, job, trans } = props;
-  const { form, isBusy, refusal, run } = model;
-  const isBlocked =
-    isBusy || refusal !== null || (job.exists && !form.overwrite);
-  const isRunning = run?.state === 'running';
-  return (
-    <div className="jp-gpuext-Buttons">
-      <Button
-        primary={form.place !== 'here'}
-        label={trans.__('Export')}
-        disabled={isBlocked}
-        onClick={() => void model.write(false)}
-      />
-      {form.place === 'here' ? (
-        <Button
-          primary
-          label={trans.__('Export + run')}
-          disabled={isBlocked || isRunning}
-          title={trans.__('In the background, on the machine of the server')}
-          onClick={() => void model.write(true)}
-        />
-      ) : null}
-      {isBusy || model.isAsking ? (
-        <span className="jp-gpuext-Quiet" role="status">
-          {isBusy ? trans.__('Working…') : trans.__('Checking…')}
-        </span>
-      ) : null}
-    </div>
   );
 }
