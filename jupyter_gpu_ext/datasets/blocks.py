@@ -35,13 +35,6 @@ class Windows:
     stride: int = 1
     single: bool = True
 
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.stride < 1:
-            raise BadRequestError(
-                f"A window of {self.size} entries, {self.stride} apart, cannot be.",
-                hint="Both are 1 or more: window=24, or window=(24, 6) for every sixth one.",
-            )
-
     def count(self, entries: int) -> int:
         """Return how many samples there are along so many entries."""
         return max(0, (entries - self.size) // self.stride + 1)

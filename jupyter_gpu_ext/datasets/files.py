@@ -10,6 +10,7 @@ from jupyter_gpu_ext.datasets.file_kinds import ENDINGS
 from jupyter_gpu_ext.datasets.file_samples import FileSamples
 from jupyter_gpu_ext.datasets.file_source import open_files
 from jupyter_gpu_ext.datasets.listing import Files
+from jupyter_gpu_ext.datasets.numbers import memory
 from jupyter_gpu_ext.datasets.stream import BLOCKS, MEMORY_BYTES, Stream
 from jupyter_gpu_ext.errors import BadRequestError
 
@@ -105,6 +106,7 @@ def files(
     if kind and kind not in ENDINGS:
         raise BadRequestError(f"There is no kind {kind!r}.", hint=f"One of {', '.join(ENDINGS)}; or leave it out.")
     place = url if isinstance(url, str) else str(Path(url).expanduser().absolute())
+    memory_bytes = memory(memory_bytes)
     asked = Files(
         url=place, kind=kind, skips=on_error == "skip", most_block_bytes=max(1, memory_bytes // BLOCKS)
     )  # fmt: skip

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_gpu_ext.errors import BadRequestError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -39,13 +37,6 @@ class Shuffle:
 
     seed: int = 0
     buffer: int = 1024
-
-    def __post_init__(self) -> None:
-        if self.seed < 0 or self.buffer < 1:
-            raise BadRequestError(
-                f"A shuffle with seed {self.seed} across {self.buffer} samples cannot be.",
-                hint="The seed is 0 or more, the buffer 1 or more: .shuffle(seed=0, buffer=1024).",
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

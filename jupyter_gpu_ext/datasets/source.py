@@ -151,6 +151,7 @@ async def open_source(asked: Asked) -> Source:
         arrays[name] = outline(name, array, axes, raw=asked.raw)
         places[name] = _place(arrays[name], asked.sample_axis)
     _check_lengths(arrays, places)
+    _check_window(arrays, places, asked.windows, node.shown)
     extents = [_extent(one, places[name]) for name, one in arrays.items()]
     blocks = cut(extents, asked.windows, most_bytes=asked.most_block_bytes)
     READS.add(asked.url, None)
@@ -208,6 +209,15 @@ def _check_lengths(arrays: Mapping[str, ArrayPlan], places: Mapping[str, int]) -
         raise BadRequestError(
             f"The arrays do not have equally many entries along the sample axis: {said}.",
             hint="arrays=[…] chooses those that belong together, select='…' equal parts of them.",
+        )
+
+
+def _check_window(arrays: Mapping[str, ArrayPlan], places: Mapping[str, int], windows: Windows, shown: str) -> None:
+    entries = min(one.axes[places[name]].count for name, one in arrays.items())
+    if 0 < entries < windows.size:
+        raise BadRequestError(
+            f"A window of {windows.size:,} entries is longer than the {entries:,} of {shown}.",
+            hint="A smaller window, or another sample_axis.",
         )
 
 

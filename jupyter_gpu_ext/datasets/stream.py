@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jupyter_gpu_ext.datasets.bring import Bringing
 from jupyter_gpu_ext.datasets.hot import Hot
 from jupyter_gpu_ext.datasets.iteration import ITERATIONS, Before, Iteration
+from jupyter_gpu_ext.datasets.numbers import whole
 from jupyter_gpu_ext.datasets.prefetch import made_ahead
 from jupyter_gpu_ext.datasets.rank import rank_and_world, reader_of
 from jupyter_gpu_ext.datasets.recipe import Batch, Recipe, Step, items
@@ -68,10 +69,9 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
 
     def _ask(self, asked: Asked, *, memory_bytes: int, uneven: Uneven, on_error: OnError) -> None:
         """Begin the chain."""
-        if uneven not in {"drop", "pad"} or on_error not in {"raise", "skip"} or memory_bytes < 1:
+        if uneven not in {"drop", "pad"} or on_error not in {"raise", "skip"}:
             raise BadRequestError(
-                "uneven is 'drop' or 'pad', on_error 'raise' or 'skip', memory_bytes 1 or more.",
-                hint="Leave them out for the defaults.",
+                "uneven is 'drop' or 'pad', on_error 'raise' or 'skip'.", hint="Leave them out for the defaults."
             )
         recipe = Recipe(asked=asked, memory_bytes=memory_bytes, uneven=uneven, on_error=on_error)
         self.__setstate__({"recipe": recipe, "epoch": 0, "state": None, "resumes": False, "ranks": None})
@@ -91,7 +91,8 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def shuffle(self, seed: int = 0, buffer: int = 1024) -> Self:
         """Return the stream in another order each epoch: blocks are permuted, samples drawn across `buffer` of them."""
         self._check_no_batch("shuffle")
-        return self._with(shuffle=Shuffle(seed=seed, buffer=buffer))
+        hint = ".shuffle(seed=0, buffer=1024)"
+        return self._with(shuffle=Shuffle(seed=whole(seed, 0, "seed", hint), buffer=whole(buffer, 1, "buffer", hint)))
 
     def filter(self, function: Callable[[Any], Any]) -> Self:
         """Return the stream of those items that the function likes; it has no length then."""
@@ -104,15 +105,12 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
     def batch(self, size: int, *, drop_last: bool = False, collate: Callable[[list[Any]], Any] | None = None) -> Self:
         """Return the stream of batches of `size` samples, stacked or as `collate` makes them of a list."""
         self._check_no_batch("batch")
-        if size < 1:
-            raise BadRequestError(f"A batch of {size} samples cannot be.", hint=".batch(32)")
+        size = whole(size, 1, "The size of a batch", ".batch(32)")
         return self._with(batch=Batch(size=size, drop_last=drop_last, collate=collate))
 
     def prefetch(self, count: int) -> Self:
         """Return the stream with `count` items made ahead in a thread, functions of the chain included."""
-        if count < 0:
-            raise BadRequestError(f"{count} items cannot be made ahead.", hint=".prefetch(2)")
-        return self._with(prefetch=count)
+        return self._with(prefetch=whole(count, 0, "What is made ahead", ".prefetch(2)"))
 
     def cache(self, most_bytes: int) -> Self:
         """Return the stream that keeps so many bytes in memory for later epochs, of what came first.
@@ -120,9 +118,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
         They are asked for no more, as long as this object lives and the store stays as it is; each worker of a
         `DataLoader` keeps its own, for as long as the worker does.
         """
-        if most_bytes < 0:
-            raise BadRequestError(f"{most_bytes} bytes cannot be kept.", hint=".cache(4 << 30) keeps 4 GiB.")
-        return self._with(hot_bytes=most_bytes)
+        return self._with(hot_bytes=whole(most_bytes, 0, "What is kept, in bytes,", ".cache(4 << 30) keeps 4 GiB."))
 
     def to(self, device: str = "auto", dtype: Any = None) -> Self:
         """Return the stream with the tensors of each item on a device, floating point ones as `dtype`.
@@ -145,8 +141,7 @@ class Stream(_base()):  # type: ignore[misc]  # torch may be absent
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next epoch; where another one was resumed, that is over."""
-        if epoch < 0:
-            raise BadRequestError(f"There is no epoch {epoch}.", hint="Epochs count from 0.")
+        epoch = whole(epoch, 0, "An epoch", "The first one is 0.")
         if epoch != self._epoch:
             self._epoch, self._state = epoch, None
 

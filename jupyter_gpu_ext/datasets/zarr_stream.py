@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_gpu_ext.datasets.blocks import Windows
 from jupyter_gpu_ext.datasets.engine import ZarrEngine
+from jupyter_gpu_ext.datasets.numbers import memory, whole
 from jupyter_gpu_ext.datasets.samples import Samples
 from jupyter_gpu_ext.datasets.source import Asked, open_source
 from jupyter_gpu_ext.datasets.stream import BLOCKS, MEMORY_BYTES, Stream
@@ -76,6 +77,7 @@ class ZarrStream(Stream):
     ) -> None:
         if isinstance(arrays, str):
             raise BadRequestError("arrays is a list of names.", hint=f"arrays=[{arrays!r}]")
+        memory_bytes = memory(memory_bytes)
         asked = Asked(
             url=str(url),
             arrays=tuple(arrays),
@@ -100,5 +102,6 @@ class ZarrStream(Stream):
 def _windows(window: int | tuple[int, int] | None) -> Windows:
     if window is None:
         return Windows()
-    size, stride = (window, 1) if isinstance(window, int) else window
-    return Windows(size=size, stride=stride, single=False)
+    hint = "window=24, or window=(24, 6) for every sixth one."
+    size, stride = window if isinstance(window, tuple) and len(window) == 2 else (window, 1)
+    return Windows(size=whole(size, 1, "A window", hint), stride=whole(stride, 1, "Its stride", hint), single=False)

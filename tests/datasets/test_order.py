@@ -106,11 +106,7 @@ def test_blocks_of_windows_are_longer_than_what_they_share() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Windows(size=0),
-        lambda: Windows(stride=0),
         lambda: borders(Axis(9, -1, 5), 2),
-        lambda: Shuffle(seed=-1),
-        lambda: Shuffle(buffer=0),
         lambda: Reader(rank=2, world=2),
         lambda: Reader(worker=-1),
     ],

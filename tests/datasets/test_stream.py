@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from jupyter_gpu_ext.datasets.checkpointer import Checkpointer
+from jupyter_gpu_ext.datasets.files import files
 from jupyter_gpu_ext.datasets.zarr_stream import ZarrStream
 from jupyter_gpu_ext.errors import BadRequestError, NotFoundError, ObjectChangedError, TensorFormatError
 from jupyter_gpu_ext.export.gather import gather
@@ -499,7 +500,16 @@ def test_refused(path: str, tmp_path: Path) -> None:
         lambda: ZarrStream(path, "x"),
         lambda: ZarrStream(path, on_error="ignore"),
         lambda: ZarrStream(path, window=0),
+        lambda: ZarrStream(path, window=(4, 0)),
+        lambda: ZarrStream(path, window="24"),
+        lambda: ZarrStream(path, memory_bytes="1GB"),
+        lambda: files(path, memory_bytes=0),
+        lambda: stream.shuffle(seed=-1),
+        lambda: stream.shuffle(buffer=0.5),
         lambda: stream.batch(0),
+        lambda: stream.batch("8"),
+        lambda: stream.batch(True),
+        lambda: stream.cache("1GB"),
         lambda: stream.prefetch(-1),
         lambda: stream.set_epoch(-1),
         lambda: stream.batch(2).batch(2),
@@ -507,6 +517,7 @@ def test_refused(path: str, tmp_path: Path) -> None:
         lambda: next(iter(ZarrStream(path, ["nobody"]))),
         lambda: next(iter(ZarrStream(path, sample_axis="time"))),
         lambda: next(iter(ZarrStream(path, sample_axis=1))),
+        lambda: next(iter(ZarrStream(path, window=61))),
         lambda: next(iter(ZarrStream(path, select="3"))),
         lambda: next(iter(ZarrStream(path, select="::-1"))),
         lambda: next(iter(ZarrStream(path, ["x"], sample_axis=0, select="time=3"))),
