@@ -325,7 +325,7 @@ describe('a read that is too large', () => {
 describe('the code for the notebook', () => {
   const seen = {
     ...{ connection: 'era5', key: 'a b.zarr/', view: VIEW, isAlone: false },
-    ...{ slice: [1, null, null], flips: NO_FLIPS }
+    ...{ select: '', slice: [1, null, null], flips: NO_FLIPS }
   };
 
   it('loads a part of a store', () => {

@@ -93,6 +93,8 @@ def test_arrays_are_seen(azurite: Azurite, tmp_path: Path) -> None:
     assert found["places"] == "time[1] = 2020-01-01 06:00 · level[0] = 1000 hPa"
     assert found["load"] == '%load_blob era5://t2m.zarr/t2m --select "1, 0, :, :" -o t2m'
     assert "isel(time=1, level=0)" in str(found["xarray"])
+    call = 'ZarrStream("era5://t2m.zarr", arrays=["t2m"], sample_axis="time", select="latitude=60:30")'
+    assert call in str(found["stream"])
     assert found["sample"] == '%blob sample era5://t2m.zarr ./t2m.zarr --keys t2m --select "1, 0, :, :"'
     whole = zarr.open_group(tmp_path / "t2m.zarr", mode="r")
     assert np.array_equal(sampled.values, cast("zarr.Array", whole["t2m"])[1:2, :1])

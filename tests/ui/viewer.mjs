@@ -58,6 +58,7 @@ await visit("lab/tree/view.ipynb", async (page) => {
   const partCost = await plan.innerText();
   await picture(page, canvas);
   await shot(page, "part-dark");
+  const stream = await inserted(page, viewer, "Insert ZarrStream");
   const told = await walkAbout(page, viewer);
   await viewer.getByRole("tab", { name: "Line" }).click();
   await page.waitForTimeout(800);
@@ -114,7 +115,7 @@ await visit("lab/tree/view.ipynb", async (page) => {
   const again = (await part.innerText()).split('\n')[0].replace(' Show all', '').trim();
   await runSample(page);
   return {
-    ...{ group, load, xarray, sample, question, overview, tabs, opened, again },
+    ...{ group, load, xarray, sample, stream, question, overview, tabs, opened, again },
     ...{ cost, partCost, hole, maps, ...told },
     places: where,
     part: said,
