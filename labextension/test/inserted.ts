@@ -9,7 +9,10 @@ import type { Path } from '../src/storage/target';
 import { xarrayCode, xarrayObstacle } from '../src/tensors/inside/insertcode';
 import { partStream } from '../src/tensors/inside/streampart';
 import * as viewer from '../src/tensors/viewer/code';
-import type { DatasetEntity } from '../src/tensors/viewer/contract';
+import type {
+  DatasetEntity,
+  EntityChild
+} from '../src/tensors/viewer/contract';
 import { shownOf, windowOf } from '../src/tensors/viewer/window';
 
 interface ICase extends Path {
@@ -20,6 +23,7 @@ interface ICase extends Path {
   readonly select: string;
   readonly plan: Plan;
   readonly entity: DatasetEntity;
+  readonly siblings: readonly EntityChild[];
   readonly isAlone: boolean;
 }
 
@@ -41,7 +45,12 @@ function sourceOf(one: ICase): string | null {
       const view = { entity, window, coordinates: [] };
       const slice = shownOf(window).map(() => null);
       const seen = { connection, key, view, select, slice, flips: [], isAlone };
-      return (isStream ? viewer.streamCode : viewer.xarrayCode)(seen, []);
+      if (isStream) {
+        return viewer.streamCode(seen, []);
+      }
+      return viewer.canXarray(view, key, isAlone, one.siblings)
+        ? viewer.xarrayCode(seen, [])
+        : null;
     }
   }
 }

@@ -39,6 +39,12 @@ def weather(path: Path, version: int, **encoding: Any) -> None:
     data.to_zarr(path, zarr_format=version, consolidated=version == 2, encoding={**hours, **encoding})
 
 
+def half_named(path: Path) -> None:
+    """Write a store that xarray does not open for one array of it."""
+    weather(path, 3)
+    zarr.open_group(path, mode="a").create_array("sheet", shape=(9, 2), chunks=(4, 2), dtype="i4")
+
+
 def mixed(path: Path) -> None:
     """Write arrays of which not all belong together, without names of axes, and one that is not read."""
     group = zarr.open_group(path, mode="w", zarr_format=3)
@@ -65,6 +71,7 @@ STORES: dict[str, Callable[[Path], None]] = {
     "a/v2 it.zarr": lambda path: weather(path, 2),
     "v3.zarr": lambda path: weather(path, 3),
     "shards.zarr": lambda path: weather(path, 3, t2m={"chunks": (4, 3, 8), "shards": (20, 6, 8)}),
+    "sheet.zarr": half_named,
     "mixed": mixed,
     "alone2.zarr": alone(2),
     "alone3.zarr": alone(3, dimension_names=("time", "latitude", "longitude")),
@@ -93,14 +100,16 @@ def cases_of(store: Store, key: str, path: Path) -> Iterator[Case]:
     view = opened(url)
     for name, values in read.items():
         about = entity(view, f"/{name}")
+        beside = entity(view, f"/{name}".rpartition("/")[0] or "/")["children"]
         for select, items in INDEX.items() if values.ndim == 3 else [("", ())]:
             part = {**common, "name": name, "select": select}
             named = {} if key in ALONE else {"keys": [glob(name)]}
             plan = jg.plan(url, select=select, **named).to_json()
             yield Case({**part, "from": "inside", "as": "stream", "plan": plan}, {name: values[items]})
             yield Case({**part, "from": "inside", "as": "xarray"}, {})
-            seen = {**part, "from": "viewer", "entity": about, "isAlone": key in ALONE}
+            seen = {**part, "from": "viewer", "entity": about, "siblings": beside, "isAlone": key in ALONE}
             yield Case({**seen, "as": "stream"}, {name: values[items]})
+            yield Case({**seen, "as": "xarray"}, {})
         for select, items in LABELS.items() if name == "t2m" else []:
             plan = jg.plan(url, keys=[name], select=select).to_json()
             asked = {**common, "from": "inside", "name": name, "select": select, "plan": plan}

@@ -127,7 +127,12 @@ function Acts(props: ViewerProps & { shown: Shown }): React.JSX.Element {
         onClick={props.onInsertLoad}
       />
       <StreamButton {...props} />
-      {canXarray(shown.view, model.target.key, props.isAlone) ? (
+      {canXarray(
+        shown.view,
+        model.target.key,
+        props.isAlone,
+        model.siblings
+      ) ? (
         <Button
           label={trans.__('Insert xarray')}
           title={trans.__('Put what is seen, by xarray, into the notebook')}

@@ -13,7 +13,7 @@ import { axisName, streamSource } from '../../storage/streamcode';
 import { nameOf } from '../../storage/target';
 import { exactGlob } from '../glob';
 import { bytesOf } from './budget';
-import type { DatasetEntity } from './contract';
+import type { DatasetEntity, EntityChild } from './contract';
 import type { ArrayView } from './view';
 import type { Slice } from './window';
 import { indexTerms } from './window';
@@ -70,13 +70,23 @@ export function loadCode(seen: Seen, above: readonly string[]): string {
   ].join('\n');
 }
 
-/** Whether xarray reads an array: in a group, its axes named. */
+/** Whether xarray opens an array, and what it opens with it: all arrays of a group, their axes named. */
 export function canXarray(
   view: ArrayView,
   key: string,
-  isAlone: boolean
+  isAlone: boolean,
+  siblings: readonly EntityChild[] = []
 ): boolean {
-  return !isAlone && isZarr(view, key) && namesOf(view.entity) !== null;
+  const isNamed = ({ kind, dimension_names: names }: EntityChild) =>
+    kind === 'group' ||
+    names === undefined ||
+    (names?.every(name => name !== null) ?? false);
+  return (
+    !isAlone &&
+    isZarr(view, key) &&
+    namesOf(view.entity) !== null &&
+    siblings.every(isNamed)
+  );
 }
 
 /** The slice by xarray; null where it does not open the array. */
