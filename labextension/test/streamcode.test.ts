@@ -122,6 +122,21 @@ test('of a store those arrays are streamed that belong together', () => {
   }
 });
 
+test('of the selected arrays those are streamed that belong together', () => {
+  const u10 = tensor('u10', [48, 60, 120], ['time', 'lat', 'lon']);
+  const store = file(T2M, u10, TIME);
+  const names = (...chosen: readonly Tensor[]) =>
+    storeStream(PATH, store, chosen)?.arrays;
+  assert.deepEqual(names(u10), ['u10']);
+  assert.deepEqual(names(u10, TIME), ['u10']);
+  assert.deepEqual(names(TIME), ['time']);
+  assert.deepEqual(names(T2M, u10), ['t2m', 'u10']);
+  // What was not looked into may hold more.
+  const groups = [{ name: 'g', attributes: {}, unread: true }];
+  const found = storeStream(PATH, { ...store, groups });
+  assert.deepEqual(found?.arrays, ['t2m', 'u10']);
+});
+
 test('the samples of a part lie along the first axis that it leaves', () => {
   const plan = (...shape: readonly number[]) =>
     ({

@@ -110,6 +110,11 @@ async function walkStream(page, row, side, part) {
   await side.locator('.jp-gpuext-Cost[data-stale="false"]', { hasText: '× 120' }).waitFor({ timeout: 30000 });
   const title = await button.getAttribute('title');
   await shot(page, 'inside-stream');
+  await page.setViewportSize({ width: 720, height: 860 });
+  await button.scrollIntoViewIfNeeded();
+  await page.waitForTimeout(300); // the layout follows
+  await shot(page, 'inside-stream-narrow');
+  await page.setViewportSize({ width: 1440, height: 860 });
   await button.focus();
   await page.keyboard.press('Enter');
   return { isOffered, title, ...(await ran(page, 'latitude=60:50, time=2020-01-01T00:2020-01-01T09')) };
@@ -124,12 +129,16 @@ async function walkTree(page, row) {
   };
   await pick('t2m.zarr', /^ZarrStream$/);
   const group = await ran(page, 'ZarrStream("weights://t2m.zarr", sample_axis="time")');
+  const { view } = await inside(page, row, 't2m.zarr');
+  await view.locator('[data-name="t2m"] .jp-gpuext-Check').click();
+  await view.getByRole('button', { name: 'Insert ZarrStream' }).click();
+  const chosen = await ran(page, 'ZarrStream("weights://t2m.zarr", arrays=["t2m"], sample_axis="time")');
   await pick('alone.zarr', /^ZarrStream$/);
   const alone = await ran(page, 'ZarrStream("weights://alone.zarr")');
   await pick('alone.zarr', /^xarray$/);
   const opened = await ran(page, 'zarr.open("weights://alone.zarr/", mode="r")', 'alone');
   await shot(page, 'inside-inserted');
-  return { group: group.output, alone: alone.output, opened: opened.output };
+  return { group: group.output, chosen: chosen.output, alone: alone.output, opened: opened.output };
 }
 
 /** The cell that was inserted last, and what it prints; `more` is a line at its end. */

@@ -120,5 +120,6 @@ def check_streams(array: dict[str, Any]) -> None:
     assert f'"weights://t2m.zarr", arrays=["t2m"], sample_axis="time", select="{part}")' in stream["source"]
     assert stream["output"].strip() == "{'t2m': (10, 20, 120)}"
     assert tree["group"].strip() == "{'t2m': (32, 60, 120)}"
+    assert tree["chosen"].strip() == "{'t2m': (32, 60, 120)}"
     assert tree["alone"].strip() == "(32, 3)"
     assert "Array" in tree["opened"]

@@ -85,9 +85,18 @@ function batchSize(sampleBytes: number): number {
   return Math.min(MOST_BATCH, 2 ** Math.max(0, Math.floor(Math.log2(fitting))));
 }
 
-/** The arrays of a store that belong together, by the first axis of the largest; null: there is none. */
-export function storeStream(path: Path, file: TensorFile): Streamed | null {
-  const readable = file.tensors.filter(
+/**
+ * What a stream is asked for those arrays that belong together, by the first
+ * axis of the largest; null: there is none.
+ *
+ * @param chosen - Of the store's arrays, those that come into question.
+ */
+export function storeStream(
+  path: Path,
+  file: TensorFile,
+  chosen: readonly Tensor[] = file.tensors
+): Streamed | null {
+  const readable = chosen.filter(
     ({ shape, unreadable }) => !unreadable && shape.length > 0
   );
   const fields = readable.filter(one => !isCoordinate(one));
@@ -105,6 +114,8 @@ export function storeStream(path: Path, file: TensorFile): Streamed | null {
     one => one.shape[placeOf(one, sampleAxis)] === count
   );
   const isAll =
+    chosen === file.tensors &&
+    isKnown(file) &&
     together.length === file.tensors.filter(takenBy(sampleAxis)).length;
   return {
     ...path,
@@ -135,6 +146,14 @@ function placeOf({ dimensions }: Tensor, axis: string | number): number {
 
 function isCoordinate({ name, dimensions }: Tensor): boolean {
   return dimensions?.length === 1 && dimensions[0] === nameOf(name);
+}
+
+/** Whether all that the store holds was looked at. */
+function isKnown({ tensors, tensor_count, groups }: TensorFile): boolean {
+  return (
+    tensors.length === tensor_count &&
+    !(groups?.some(({ unread }) => unread) ?? false)
+  );
 }
 
 /** Whether a stream takes an array that it is not told of. */

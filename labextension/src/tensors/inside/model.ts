@@ -91,6 +91,14 @@ export class InsideModel extends VDomModel {
     return this._selected;
   }
 
+  /** The selected tensors; all where none is. */
+  get chosen(): readonly Tensor[] {
+    const tensors = this._file?.tensors ?? [];
+    return this._selected.size === 0
+      ? tensors
+      : tensors.filter((_, index) => this._selected.has(index));
+  }
+
   /** The tensor that the keyboard is at. */
   get active(): number | null {
     return this._active;
