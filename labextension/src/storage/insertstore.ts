@@ -3,12 +3,14 @@
 import { Notification } from '@jupyterlab/apputils';
 
 import { wordsFor } from '../components/words';
+import { printable } from '../format';
 import { asApiError } from '../request';
 import type { IStorageContext } from './context';
 import { datasetSource } from './datasetcode';
 import { insert, pathOf } from './insertrow';
 import type { FolderRow } from './rows';
 import { storeStream, streamSource } from './streamcode';
+import { nameOf } from './target';
 
 /** Insert the code that reads a store, once it is known to run. */
 export async function insertStore(
@@ -30,7 +32,10 @@ export async function insertStore(
       insert(context, row, above => streamSource(streamed, above));
     } else {
       Notification.warning(
-        trans.__('It holds no arrays that can be streamed.'),
+        trans.__(
+          "%1 holds no array that can be streamed. Open What's inside to see why.",
+          printable(nameOf(path.key))
+        ),
         { autoClose: 8000 }
       );
     }
