@@ -69,8 +69,15 @@ def _child(view: View, path: str) -> dict[str, Any]:
     found = view.array(path)
     if found is None:
         name = path.rpartition("/")[2]
-        return {"name": name, "path": path, "kind": "group", "dtype": None, "shape": None}
-    return {"name": found.name, "path": path, "kind": "dataset", "dtype": found.dtype, "shape": list(found.shape)}
+        return {"name": name, "path": path, "kind": "group", "dtype": None, "shape": None, "dimension_names": None}
+    return {
+        "name": found.name,
+        "path": path,
+        "kind": "dataset",
+        "dtype": found.dtype,
+        "shape": list(found.shape),
+        "dimension_names": None if found.dimensions is None else list(found.dimensions),
+    }
 
 
 def _array(found: ArrayView, labels: list[AxisLabels]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ import {
   sparkLines
 } from '../src/gpu/samples';
 import { statusText } from '../src/gpu/statustext';
+import { streamFacts } from '../src/gpu/streams';
 import {
   aliasOf,
   othersBytes,
   sharesOf,
   sharesOffCard
 } from '../src/gpu/usage';
-import { streamFacts } from '../src/gpu/words';
 import { ApiError } from '../src/request';
 import { kernel, sample, status, trans } from './helpers';
 

@@ -137,7 +137,8 @@ test('a load line has each key and part as one word', () => {
 
 test('an array of a store is loaded by its own name where that is the same', () => {
   const t2m = tensor('g/t2m', { dimensions: ['time', 'lat'] });
-  const store = file([t2m, tensor('g/time', { shape: [2] }), tensor('lat')]);
+  const time = tensor('g/time', { shape: [2], dimensions: ['time'] });
+  const store = file([t2m, time, tensor('lat')]);
   const part = (select: string) => arrayPart(PATH, store, t2m, select, false);
   assert.equal(part('0:1, :').key, 't2m.zarr/g/t2m');
   assert.equal(part('time=2020').key, 't2m.zarr/g/t2m');
@@ -148,6 +149,9 @@ test('an array of a store is loaded by its own name where that is the same', () 
   assert.equal(xarrayObstacle(PATH, alone, tensor('t2m.zarr')), 'alone');
   assert.equal(xarrayObstacle(PATH, store, tensor('x')), 'unnamed');
   assert.equal(xarrayObstacle(PATH, store, t2m), '');
+  // xarray opens the whole group.
+  const beside = file([t2m, time, tensor('g/sheet')]);
+  assert.equal(xarrayObstacle(PATH, beside, t2m), 'unnamed');
 });
 
 test('a part in the words of xarray', () => {

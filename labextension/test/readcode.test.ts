@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { LOAD_EXT_LINE } from '../src/storage/insert';
 import { mayHoldTensors } from '../src/storage/look';
 import { pythonLiteral, readSource } from '../src/storage/readcode';
-import { streamSource } from '../src/storage/streamcode';
 
 const above = [LOAD_EXT_LINE];
 
@@ -44,29 +43,4 @@ test('a name may rule tensors out, never in', () => {
   for (const name of ['m.pt', 'pytorch_model.bin', 'noextension', 'a.svg']) {
     assert.ok(mayHoldTensors(name));
   }
-});
-
-test('a store is streamed, and the first batch shown', () => {
-  const line =
-    'stream = jg.ZarrStream("w://a/t2m.zarr")' +
-    '.shuffle(seed=0).batch(32).prefetch(2).to("auto")';
-  assert.equal(
-    streamSource('w', 'a/t2m.zarr/', []),
-    [
-      'import jupyter_gpu_ext as jg',
-      '',
-      line,
-      'for batch in stream:',
-      '    arrays = batch if isinstance(batch, dict) else {"batch": batch}',
-      '    print({name: tuple(one.shape) for name, one in arrays.items()})',
-      '    break'
-    ].join('\n')
-  );
-  const imported = ['x = 1', 'import torch\nimport jupyter_gpu_ext as jg'];
-  assert.equal(
-    streamSource('w', 'a/t2m.zarr/', imported, 'zarr2_array'),
-    `${line}\nfor batch in stream:\n    print(tuple(batch.shape))\n    break`
-  );
-  const quoted = streamSource('w', 'a "b"/', imported);
-  assert.ok(quoted.startsWith('stream = jg.ZarrStream("w://a \\"b\\""'));
 });

@@ -8,7 +8,7 @@ import {
   overviewSteps,
   strideBytes
 } from '../src/tensors/viewer/budget';
-import { loadCode, xarrayCode } from '../src/tensors/viewer/code';
+import { canXarray, loadCode, xarrayCode } from '../src/tensors/viewer/code';
 import type { DatasetEntity } from '../src/tensors/viewer/contract';
 import { targetOf, tooLargeOf } from '../src/tensors/viewer/contract';
 import { spanOf } from '../src/tensors/viewer/coordinates';
@@ -325,7 +325,7 @@ describe('a read that is too large', () => {
 describe('the code for the notebook', () => {
   const seen = {
     ...{ connection: 'era5', key: 'a b.zarr/', view: VIEW, isAlone: false },
-    ...{ slice: [1, null, null], flips: NO_FLIPS }
+    ...{ select: '', slice: [1, null, null], flips: NO_FLIPS }
   };
 
   it('loads a part of a store', () => {
@@ -360,6 +360,19 @@ describe('the code for the notebook', () => {
       xarrayCode({ ...seen, view, slice: [null, null] }, []),
       '%load_ext jupyter_gpu_ext\nimport xarray as xr\n\nt2m = xr.open_zarr("era5://a b.zarr/", group="g")["t2m"].isel(time=slice(None, None, 2), lat=1)'
     );
+  });
+
+  it('is for xarray where it opens the whole group', () => {
+    const child = { name: 'x', path: '/x', dtype: 'f4', shape: [2] };
+    const names = (dimension_names?: (string | null)[] | null) => [
+      { ...child, kind: 'dataset' as const, dimension_names }
+    ];
+    assert.ok(canXarray(VIEW, 'a.zarr', false, names(['x'])));
+    assert.ok(canXarray(VIEW, 'a.zarr', false, names()));
+    assert.ok(!canXarray(VIEW, 'a.zarr', false, names([null])));
+    assert.ok(!canXarray(VIEW, 'a.zarr', false, names(null)));
+    assert.ok(!canXarray(VIEW, 'a.zarr', true));
+    assert.ok(!canXarray(VIEW, 'a.h5', false));
   });
 
   it('is opened only by what says what to open', () => {

@@ -50,7 +50,7 @@ function seen(key: string, select: string, change: Partial<Seen> = {}): Seen {
   const view = { entity, window, coordinates: [] };
   const isAlone = key.endsWith('.npy');
   return {
-    ...{ connection: 'era5', key, view, slice, flips: [], isAlone },
+    ...{ connection: 'era5', key, view, select, slice, flips: [], isAlone },
     ...change
   };
 }

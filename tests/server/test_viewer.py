@@ -74,7 +74,14 @@ def test_a_store_and_a_file_of_each_kind_of_storage(server, store, tmp_path):
     assert check("/tensors/attributes", reply) == {"title": "t", "n": [1, "nan"]}
     assert entity(server, store.name, "x.safetensors", "/b")["value_dtype"] == "<f4"
     assert entity(server, store.name, "g.zarr", "/empty")["children"] == [
-        {"name": "deeper", "path": "/empty/deeper", "kind": "group", "dtype": None, "shape": None}
+        {
+            "name": "deeper",
+            "path": "/empty/deeper",
+            "kind": "group",
+            "dtype": None,
+            "shape": None,
+            "dimension_names": None,
+        }
     ]
 
 

@@ -101,10 +101,12 @@ async function restart(page, card, row) {
 
 async function walkDashboard(page) {
   const openings = page.getByRole('button', { name: 'Open the GPU dashboard' });
-  await openings.click();
+  // Twice is once: its code is on its way.
+  await openings.dblclick();
   const dashboard = page.locator('.jp-gpuext-Dashboard');
   const over = dashboard.locator('[data-chart="memory_used_bytes"] .u-over');
   await over.waitFor();
+  const count = await dashboard.count();
   const titles = await dashboard.locator('figure h3').allInnerTexts();
   const legend = await dashboard.locator('[data-chart="memory_used_bytes"] li').allInnerTexts();
   const box = await over.boundingBox();
@@ -128,7 +130,7 @@ async function walkDashboard(page) {
   await dashboard.getByRole('button', { name: '24 h' }).click();
   await dashboard.locator('canvas').or(dashboard.getByText('Nothing was recorded yet')).first().waitFor();
   await shot(page, 'gpu-dashboard-day');
-  return { titles, legend, crosshair, light, dark };
+  return { count, titles, legend, crosshair, light, dark };
 }
 
 /** The most frequent colour of a canvas that is not clear: the axes' and the lines' own. */
@@ -172,10 +174,10 @@ async function hide(page, asked) {
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
     document.dispatchEvent(new Event('visibilitychange'));
   });
-  // What was on its way, however slow the machine is.
+  // What was on its way, and the one more that a poll lingers for, however slow the machine is.
   for (let seen = -1; seen !== asked.length; ) {
     seen = asked.length;
-    await page.waitForTimeout(1500);
+    await page.waitForTimeout(3000);
   }
   asked.length = 0;
   await page.waitForTimeout(3500); // three intervals

@@ -94,7 +94,68 @@ async function walkArray(page, row) {
   await inside(page, row, 't2m.zarr');
   await side.getByRole('button', { name: 'Insert as xarray' }).click();
   const xarray = await lineOf(cells, 'open_zarr');
-  return { facts, whole, hole, map, cost: words, label, wrong, load, xarray };
+  const stream = await walkStream(page, row, side, part);
+  const fromTree = await walkTree(page, row);
+  return { facts, whole, hole, map, cost: words, label, wrong, load, xarray, stream, fromTree };
+}
+
+/** The typed part as a stream, by the keyboard alone; one value is no samples. */
+async function walkStream(page, row, side, part) {
+  await inside(page, row, 't2m.zarr');
+  const button = side.getByRole('button', { name: 'Insert as ZarrStream' });
+  await part.fill('0, 0, 0');
+  await side.getByText('one value').waitFor({ timeout: 30000 });
+  const isOffered = await button.isEnabled();
+  await part.fill('latitude=60:50, time=2020-01-01T00:2020-01-01T09');
+  await side.locator('.jp-gpuext-Cost[data-stale="false"]', { hasText: '× 120' }).waitFor({ timeout: 30000 });
+  const title = await button.getAttribute('title');
+  await shot(page, 'inside-stream');
+  await page.setViewportSize({ width: 720, height: 860 });
+  await button.scrollIntoViewIfNeeded();
+  await page.waitForTimeout(300); // the layout follows
+  await shot(page, 'inside-stream-narrow');
+  await page.setViewportSize({ width: 1440, height: 860 });
+  await button.focus();
+  await page.keyboard.press('Enter');
+  return { isOffered, title, ...(await ran(page, 'latitude=60:50, time=2020-01-01T00:2020-01-01T09')) };
+}
+
+/** What the menu of a row inserts, of a group and of an array that stands alone. */
+async function walkTree(page, row) {
+  const pick = async (name, item) => {
+    await row(name).click({ button: 'right' });
+    await page.locator('.lm-Menu-itemLabel', { hasText: /^Insert as$/ }).click();
+    await page.locator('.lm-Menu-itemLabel', { hasText: item }).last().click();
+  };
+  await pick('t2m.zarr', /^ZarrStream$/);
+  const group = await ran(page, 'ZarrStream("weights://t2m.zarr", sample_axis="time")');
+  const { view } = await inside(page, row, 't2m.zarr');
+  await view.locator('[data-name="t2m"] .jp-gpuext-Check').click();
+  await view.getByRole('button', { name: 'Insert ZarrStream' }).click();
+  const chosen = await ran(page, 'ZarrStream("weights://t2m.zarr", arrays=["t2m"], sample_axis="time")');
+  await pick('alone.zarr', /^ZarrStream$/);
+  const alone = await ran(page, 'ZarrStream("weights://alone.zarr")');
+  await pick('alone.zarr', /^xarray$/);
+  const opened = await ran(page, 'zarr.open("weights://alone.zarr/", mode="r")', 'alone');
+  await shot(page, 'inside-inserted');
+  return { group: group.output, chosen: chosen.output, alone: alone.output, opened: opened.output };
+}
+
+/** The cell that was inserted last, and what it prints; `more` is a line at its end. */
+async function ran(page, text, more = '') {
+  const cell = page.locator('.jp-Notebook .jp-CodeCell', { hasText: text }).last();
+  await cell.waitFor({ timeout: 30000 });
+  const source = await cell.locator('.cm-content').innerText();
+  if (more !== '') {
+    await page.evaluate(line => {
+      const { activeCell } = window.jupyterapp.shell.currentWidget.content;
+      activeCell.model.sharedModel.updateSource(activeCell.model.sharedModel.getSource().length, undefined, `\n${line}`);
+    }, more);
+  }
+  await command(page, 'notebook:run-cell');
+  const output = cell.locator('.jp-OutputArea-output').last();
+  await output.waitFor({ timeout: 90000 });
+  return { source, output: await output.innerText() };
 }
 
 /** The inserted cell that has a text. */

@@ -85,6 +85,7 @@ def check_release(rungs: dict[str, Any]) -> None:
 
 def check_dashboard(dashboard: dict[str, Any]) -> None:
     """Check the diagrams, their legend and that the theme reaches the canvas."""
+    assert dashboard["count"] == 1
     assert dashboard["titles"] == ["memory", "busy", "temperature", "power", "storage"]
     assert [re.sub(r"\s+", " ", one)[:5] for one in dashboard["legend"]] == ["GPU 0", "GPU 1"]
     assert re.search(r"\d\d:\d\d:\d\d", dashboard["crosshair"]), "the cursor is one for all diagrams"

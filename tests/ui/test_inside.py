@@ -56,15 +56,16 @@ def put_weather(store: Store, folder: Path) -> None:
         units = {"units": "hours since 2020-01-01"} if name == "time" else {}
         axis = group.create_array(name, shape=values.shape, dtype="f8", dimension_names=(name,), attributes=units)
         axis[:] = values
-    for path in folder.rglob("*"):
+    zarr.create_array(folder.parent / "alone.zarr", shape=(40, 3), chunks=(4, 3), dtype="f4")
+    for path in folder.parent.rglob("*.zarr/**/*"):
         if path.is_file():
-            store.put(f"t2m.zarr/{path.relative_to(folder).as_posix()}", path.read_bytes())
+            store.put(path.relative_to(folder.parent).as_posix(), path.read_bytes())
 
 
 @pytest.mark.timeout(400)
 def test_the_table_and_the_pieces(azure_store: Store, tmp_path: Path) -> None:
     put_model(azure_store)
-    put_weather(azure_store, tmp_path / "t2m.zarr")
+    put_weather(azure_store, tmp_path / "stores" / "t2m.zarr")
     environ = {"JUPYTER_GPU_SIMULATED": "1xA100", KEY_VARIABLE: AZURITE_KEY}
     with running_lab(tmp_path / "lab", environ) as lab:
         kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
@@ -74,6 +75,7 @@ def test_the_table_and_the_pieces(azure_store: Store, tmp_path: Path) -> None:
     check_table(found["table"])
     check_array(found["array"])
     check_map(found["array"])
+    check_streams(found["array"])
     assert all(one.endswith("400 (Bad Request)") for one in found["problems"]), "only the wrong part is refused"
 
 
@@ -107,3 +109,17 @@ def check_map(array: dict[str, Any]) -> None:
     assert array["map"] == {"cells": "216", "stored": "108", "missing": "108", "touched": "9", "touchedMissing": "0"}
     assert array["hole"]["touchedMissing"] == "9"
     assert "216 (24 × 3 × 3) chunks, 108 stored, 108 missing" in array["label"]
+
+
+def check_streams(array: dict[str, Any]) -> None:
+    """Check the streams that were inserted, and what their first batches were."""
+    stream, tree = array["stream"], array["fromTree"]
+    assert not stream["isOffered"], "one value has no samples"
+    assert "a sample an entry of time" in stream["title"]
+    part = "latitude=60:50, time=2020-01-01T00:2020-01-01T09"
+    assert f'"weights://t2m.zarr", arrays=["t2m"], sample_axis="time", select="{part}")' in stream["source"]
+    assert stream["output"].strip() == "{'t2m': (10, 20, 120)}"
+    assert tree["group"].strip() == "{'t2m': (32, 60, 120)}"
+    assert tree["chosen"].strip() == "{'t2m': (32, 60, 120)}"
+    assert tree["alone"].strip() == "(32, 3)"
+    assert "Array" in tree["opened"]

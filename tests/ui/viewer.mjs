@@ -58,6 +58,7 @@ await visit("lab/tree/view.ipynb", async (page) => {
   const partCost = await plan.innerText();
   await picture(page, canvas);
   await shot(page, "part-dark");
+  const stream = await inserted(page, viewer, "Insert ZarrStream");
   const told = await walkAbout(page, viewer);
   await viewer.getByRole("tab", { name: "Line" }).click();
   await page.waitForTimeout(800);
@@ -113,8 +114,9 @@ await visit("lab/tree/view.ipynb", async (page) => {
   await part.waitFor();
   const again = (await part.innerText()).split('\n')[0].replace(' Show all', '').trim();
   await runSample(page);
+  const batch = await runStream(page);
   return {
-    ...{ group, load, xarray, sample, question, overview, tabs, opened, again },
+    ...{ group, load, xarray, sample, stream, batch, question, overview, tabs, opened, again },
     ...{ cost, partCost, hole, maps, ...told },
     places: where,
     part: said,
@@ -200,6 +202,19 @@ async function runSample(page) {
     .locator(".jp-OutputArea-output", { hasText: "arrays" })
     .waitFor({ timeout: 60000 });
   await shot(page, "sampled");
+}
+
+/** The stream's cell prints the shapes of its first batch. */
+async function runStream(page) {
+  const cell = page.locator(".jp-Notebook .jp-CodeCell", {
+    hasText: "ZarrStream",
+  });
+  await cell.locator(".cm-content").click();
+  await command(page, "notebook:run-cell");
+  const output = cell.locator(".jp-OutputArea-output");
+  await output.waitFor({ timeout: 60000 });
+  await shot(page, "streamed");
+  return output.innerText();
 }
 
 /** How far two pictures are apart in their middle, where nothing but data is. */

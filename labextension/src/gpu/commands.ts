@@ -16,7 +16,11 @@ export function addGpuCommands(
   palette: ICommandPalette | null,
   trans: TranslationBundle
 ): void {
-  const add = (command: string, label: string, execute: () => void) => {
+  const add = (
+    command: string,
+    label: string,
+    execute: () => void | Promise<void>
+  ) => {
     app.commands.addCommand(command, {
       label,
       describedBy: NO_ARGUMENTS,

@@ -6,9 +6,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Api } from '../api';
 import { CommandIDs } from '../commands';
-import { dashboardWidget } from './dashboard/widget';
 import type { DoctorModel } from './doctor/model';
-import { doctorWidget, patientOf } from './doctor/widget';
+import { patientOf } from './doctor/model';
 import type { GpuModel } from './model';
 
 interface IMainAreaOptions {
@@ -22,10 +21,10 @@ interface IMainAreaOptions {
   readonly trans: TranslationBundle;
 }
 
-/** What opens beside the notebooks. */
+/** What opens beside the notebooks; its code comes with the first opening. */
 export interface MainArea {
-  openDashboard(): void;
-  openDoctor(): void;
+  openDashboard(): Promise<void>;
+  openDoctor(): Promise<void>;
 }
 
 export function composeMainArea(options: IMainAreaOptions): MainArea {
@@ -37,16 +36,22 @@ export function composeMainArea(options: IMainAreaOptions): MainArea {
     command: CommandIDs.openDashboard,
     name: () => 'dashboard'
   });
-  const dashboard = single(app, () => {
+  const dashboard = single(app, async () => {
+    const { dashboardWidget } = await import('./dashboard/widget');
     const widget = dashboardWidget(options);
     void dashboards.add(widget);
     return widget;
   });
-  const report = single(app, () => doctorWidget({ ...options, model: doctor }));
+  const report = single(app, async () => {
+    const { doctorWidget } = await import('./doctor/widget');
+    return doctorWidget({ ...options, model: doctor });
+  });
   return {
-    openDashboard: dashboard,
-    openDoctor: () => {
-      const isNew = report();
+    openDashboard: async () => {
+      await dashboard();
+    },
+    openDoctor: async () => {
+      const isNew = await report();
       if (isNew) {
         void doctor.run(patientOf(tracker));
       }
@@ -57,16 +62,28 @@ export function composeMainArea(options: IMainAreaOptions): MainArea {
 /** A way to open a widget of which there is one at a time; says whether it is new. */
 function single(
   { shell }: JupyterFrontEnd,
-  make: () => MainAreaWidget
-): () => boolean {
-  let widget: MainAreaWidget | null = null;
-  return () => {
-    const isNew = widget === null || widget.isDisposed;
-    if (widget === null || widget.isDisposed) {
-      widget = make();
-      shell.add(widget, 'main');
+  make: () => Promise<MainAreaWidget>
+): () => Promise<boolean> {
+  let opened: Promise<MainAreaWidget> | null = null;
+  const close = () => {
+    opened = null;
+  };
+  const open = async () => {
+    const widget = await make();
+    widget.disposed.connect(close);
+    shell.add(widget, 'main');
+    return widget;
+  };
+  return async () => {
+    const isNew = opened === null;
+    opened ??= open();
+    try {
+      shell.activateById((await opened).id);
+    } catch (error) {
+      // Whoever asks again may be luckier.
+      close();
+      throw error;
     }
-    shell.activateById(widget.id);
     return isNew;
   };
 }

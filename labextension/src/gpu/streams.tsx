@@ -3,18 +3,18 @@ import type * as React from 'react';
 
 import type { KernelUse, Stream } from '../api';
 import { baseName, formatRatio, printable } from '../format';
-import { notebookName, streamFacts } from './words';
+import { notebookName } from './words';
 
-interface IStreamsProps {
+export interface IStreamsProps {
   readonly kernels: readonly KernelUse[];
   readonly trans: TranslationBundle;
 }
 
 /** The training streams that are read just now, and who waits for whom. */
-export function Streams(props: IStreamsProps): React.JSX.Element | null {
+export function Streams(props: IStreamsProps): React.JSX.Element {
   const { kernels, trans } = props;
   const title = trans.__('Streams');
-  return kernels.every(kernel => kernel.streams.length === 0) ? null : (
+  return (
     <section className="jp-gpuext-Card" aria-label={title}>
       <div className="jp-gpuext-Card-title">
         <h3>{title}</h3>
@@ -60,4 +60,24 @@ function StreamRow(props: {
       )}
     </li>
   );
+}
+
+/** A part of the time that is worth a word. */
+const LEAST_RATIO = 0.05;
+
+/** What kept a stream busy, and what it gave. */
+export function streamFacts(stream: Stream, trans: TranslationBundle): string {
+  const part = (word: string, ratio: number) =>
+    ratio < LEAST_RATIO ? '' : `${word} ${formatRatio(ratio)}`;
+  const { lost_samples: lost, samples_per_second: rate } = stream;
+  return [
+    trans.__('%1 samples/s', rate < 10 ? rate.toFixed(1) : Math.round(rate)),
+    part(trans.__('network'), stream.network_ratio),
+    part(trans.__('decoding'), stream.decode_ratio),
+    part(trans.__('copies'), stream.copy_ratio),
+    part(trans.__('functions'), stream.function_ratio),
+    lost > 0 ? trans._n('%1 sample lost', '%1 samples lost', lost) : ''
+  ]
+    .filter(text => text !== '')
+    .join(' · ');
 }

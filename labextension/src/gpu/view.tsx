@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type * as React from 'react';
+import * as React from 'react';
 
 import type { GpuStatus, Sample } from '../api';
 import { Button, Notice } from '../components/notice';
@@ -12,9 +12,17 @@ import { groupsOf } from './grouping';
 import { NotebookRow } from './notebookrow';
 import type { ReleaseActions } from './releasing';
 import { StateNotice } from './state';
-import { Streams } from './streams';
+import type { IStreamsProps } from './streams';
 import type { Share } from './usage';
 import { shareKey, sharesOffCard } from './usage';
+
+/** Few sessions stream: the card's code comes with the first stream, and a panel goes on without it. */
+const Streams = React.lazy<React.FC<IStreamsProps>>(() =>
+  import('./streams').then(
+    found => ({ default: found.Streams }),
+    () => ({ default: () => null })
+  )
+);
 
 export interface GpuViewProps {
   readonly status: GpuStatus | null;
@@ -82,7 +90,11 @@ function Known(props: GpuViewProps & { status: GpuStatus }): React.JSX.Element {
         />
       ))}
       <OffCard {...props} />
-      <Streams kernels={status.kernels} trans={trans} />
+      {status.kernels.some(kernel => kernel.streams.length > 0) ? (
+        <React.Suspense fallback={null}>
+          <Streams kernels={status.kernels} trans={trans} />
+        </React.Suspense>
+      ) : null}
       <Unlinked {...props} />
     </>
   );

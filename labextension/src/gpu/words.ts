@@ -1,13 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Stream, Use } from '../api';
-import {
-  baseName,
-  formatBytes,
-  formatCoarse,
-  formatRatio,
-  printable
-} from '../format';
+import type { Use } from '../api';
+import { baseName, formatBytes, formatCoarse, printable } from '../format';
 import type { Share } from './usage';
 
 /** A notebook that did nothing for less than this is not called idle. */
@@ -56,26 +50,6 @@ export function shareFacts(share: Share, trans: TranslationBundle): string {
     idleSeconds !== null && idleSeconds >= IDLE_SECONDS
       ? trans.__('idle %1', formatCoarse(idleSeconds))
       : ''
-  ]
-    .filter(text => text !== '')
-    .join(' · ');
-}
-
-/** A part of the time that is worth a word. */
-const LEAST_RATIO = 0.05;
-
-/** What kept a stream busy, and what it gave. */
-export function streamFacts(stream: Stream, trans: TranslationBundle): string {
-  const part = (word: string, ratio: number) =>
-    ratio < LEAST_RATIO ? '' : `${word} ${formatRatio(ratio)}`;
-  const { lost_samples: lost, samples_per_second: rate } = stream;
-  return [
-    trans.__('%1 samples/s', rate < 10 ? rate.toFixed(1) : Math.round(rate)),
-    part(trans.__('network'), stream.network_ratio),
-    part(trans.__('decoding'), stream.decode_ratio),
-    part(trans.__('copies'), stream.copy_ratio),
-    part(trans.__('functions'), stream.function_ratio),
-    lost > 0 ? trans._n('%1 sample lost', '%1 samples lost', lost) : ''
   ]
     .filter(text => text !== '')
     .join(' · ');

@@ -13,7 +13,6 @@ import type { Reader } from './readcode';
 import { pythonLiteral, readSource } from './readcode';
 import type { FolderRow, ObjectRow, Row } from './rows';
 import { isArchived } from './rows';
-import { streamSource } from './streamcode';
 import type { Path } from './target';
 
 export function insertLoad(context: IStorageContext, row: ObjectRow): void {
@@ -27,14 +26,17 @@ export function insertLoad(context: IStorageContext, row: ObjectRow): void {
   insert(context, row, above => loadSource(connection, entry.key, above));
 }
 
-export function insertReader(
+export async function insertReader(
   context: IStorageContext,
   row: ObjectRow | FolderRow,
   reader: Reader
-): void {
+): Promise<void> {
   const path = pathOf(row);
   const kind = context.model.badges.kindOf(row);
-  if (path) {
+  if (row.kind === 'folder' && reader === 'xarray') {
+    const { insertStore } = await import('./insertstore');
+    await insertStore(context, row, 'xarray');
+  } else if (path) {
     const { connection, key } = path;
     insert(
       context,
@@ -44,13 +46,12 @@ export function insertReader(
   }
 }
 
-export function insertStream(context: IStorageContext, row: FolderRow): void {
-  const kind = context.model.badges.kindOf(row);
-  const path = pathOf(row);
-  if (path) {
-    const { connection, key } = path;
-    insert(context, row, above => streamSource(connection, key, above, kind));
-  }
+export async function insertStream(
+  context: IStorageContext,
+  row: FolderRow
+): Promise<void> {
+  const { insertStore } = await import('./insertstore');
+  await insertStore(context, row, 'stream');
 }
 
 /** What a row is dragged as; null: it stays where it is. */
@@ -85,7 +86,8 @@ export function pathOf(row: Row | null): Path | null {
   }
 }
 
-function insert(
+/** Put a row's code into the notebook in front. */
+export function insert(
   context: IStorageContext,
   row: Row,
   compose: (above: readonly string[]) => string

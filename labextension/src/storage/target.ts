@@ -54,3 +54,14 @@ export function stepsTo(key: string): readonly (readonly [string, string])[] {
 export function nameOf(key: string): string {
   return key.replace(/\/$/, '').split('/').pop() ?? '';
 }
+
+/** Whether what has this path, and was looked into, is one array. */
+export function isAlone(
+  { key }: Path,
+  file: {
+    readonly tensor_count: number;
+    readonly tensors: readonly { readonly name: string }[];
+  }
+): boolean {
+  return file.tensor_count === 1 && file.tensors[0]?.name === nameOf(key);
+}

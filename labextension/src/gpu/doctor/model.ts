@@ -1,6 +1,8 @@
+import type { INotebookTracker } from '@jupyterlab/notebook';
 import { VDomModel } from '@jupyterlab/ui-components';
 
 import type { Api, DoctorReport } from '../../api';
+import { currentNotebook } from '../../notebook';
 import type { ApiError } from '../../request';
 import { asApiError } from '../../request';
 
@@ -8,6 +10,12 @@ import { asApiError } from '../../request';
 export interface Patient {
   readonly kernelId: string;
   readonly path: string;
+}
+
+/** The kernel of the notebook in front. */
+export function patientOf(tracker: INotebookTracker | null): Patient | null {
+  const { kernelId = null, path = '' } = currentNotebook(tracker) ?? {};
+  return kernelId === null ? null : { kernelId, path };
 }
 
 /** One examination at a time; the last report stays until the next is whole. */

@@ -5,8 +5,8 @@ import { VDomRenderer } from '@jupyterlab/ui-components';
 import type * as React from 'react';
 
 import { doctorIcon } from '../../icons';
-import { currentNotebook } from '../../notebook';
-import type { DoctorModel, Patient } from './model';
+import type { DoctorModel } from './model';
+import { patientOf } from './model';
 import { DoctorView } from './view';
 
 export const DOCTOR_ID = 'jupyter-gpu-ext-doctor';
@@ -57,10 +57,4 @@ export function doctorWidget(options: IDoctorOptions): MainAreaWidget {
   widget.title.closable = true;
   widget.toolbar.hide();
   return widget;
-}
-
-/** The kernel of the notebook in front. */
-export function patientOf(tracker: INotebookTracker | null): Patient | null {
-  const { kernelId = null, path = '' } = currentNotebook(tracker) ?? {};
-  return kernelId === null ? null : { kernelId, path };
 }

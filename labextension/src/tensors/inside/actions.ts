@@ -5,6 +5,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { CommandIDs } from '../../commands';
 import { insertIntoCurrent } from '../../notebook';
+import { streamSource } from '../../storage/streamcode';
 import type { IActions } from './details';
 import { h5pyCode, loadCode, xarrayCode } from './insertcode';
 import type { InsideModel } from './model';
@@ -24,6 +25,7 @@ export function actionsOf(
     insertLoad: part => insert(above => loadCode(part, above)),
     insertXarray: (file, tensor) =>
       insert(above => xarrayCode(path, file, tensor, model.select, above)),
+    insertStream: streamed => insert(above => streamSource(streamed, above)),
     insertH5py: tensor => insert(above => h5pyCode(path, tensor, above)),
     copy: text => Clipboard.copyToSystem(text),
     view: canView

@@ -5,6 +5,7 @@ import { Button } from '../../components/notice';
 import { Problem } from '../../components/problem';
 import { isServerMissing } from '../../components/words';
 import { formatBytes, printable } from '../../format';
+import type { Streamed } from '../../storage/streamcode';
 import type { Asking } from '../asking';
 import { ChunkView } from '../chunks/chunkview';
 import { asideWords, ratioWords } from '../planwords';
@@ -14,11 +15,13 @@ import { Facts } from './facts';
 import { arrayPart, xarrayObstacle } from './insertcode';
 import type { InsideModel } from './model';
 import type { Room } from './room';
+import { axisWords, partStream } from './streampart';
 import { costWords, fits } from './words';
 
 export interface IActions {
   readonly insertLoad: (part: Part) => void;
   readonly insertXarray: (file: TensorFile, tensor: Tensor) => void;
+  readonly insertStream: (streamed: Streamed) => void;
   readonly insertH5py: (tensor: Tensor | null) => void;
   readonly copy: (text: string) => void;
   /** null: there is no viewer here. */
@@ -190,6 +193,8 @@ function InsertButtons(props: IDetailsProps): React.JSX.Element {
   const { view } = actions;
   const obstacle = xarrayObstacle(path, file, tensor);
   const isWrong = arrayPlan.problem?.code === 'bad_request';
+  const plan = arrayPlan.isAsking ? null : arrayPlan.answer;
+  const streamed = partStream(path, file, tensor, { select, raw, plan });
   return (
     <div className="jp-gpuext-Buttons">
       <Button
@@ -202,13 +207,30 @@ function InsertButtons(props: IDetailsProps): React.JSX.Element {
         }
       />
       <Button
+        label={trans.__('Insert as ZarrStream')}
+        disabled={isWrong || streamed === null}
+        title={
+          streamed === null
+            ? trans.__(
+                'Samples need an axis of which more than one entry is left'
+              )
+            : trans.__(
+                'Put a stream of this part, a sample an entry of %1, into the notebook',
+                axisWords(streamed, trans)
+              )
+        }
+        onClick={() => streamed && actions.insertStream(streamed)}
+      />
+      <Button
         label={trans.__('Insert as xarray')}
         disabled={isWrong || obstacle !== ''}
         title={
           obstacle === 'alone'
             ? trans.__('xarray opens groups, not an array that stands alone')
             : obstacle === 'unnamed'
-              ? trans.__('xarray needs names of the axes, which it has not')
+              ? trans.__(
+                  'xarray needs names of the axes of all arrays of the group'
+                )
               : trans.__('Put the part as a lazy array into the notebook')
         }
         onClick={() => actions.insertXarray(file, tensor)}

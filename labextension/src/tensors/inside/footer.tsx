@@ -4,10 +4,12 @@ import type * as React from 'react';
 import { Button } from '../../components/notice';
 import { Problem } from '../../components/problem';
 import { formatBytes, printable } from '../../format';
+import { storeStream } from '../../storage/streamcode';
 import type { TensorFile } from './contract';
 import type { IActions } from './details';
 import type { InsideModel } from './model';
 import type { Room } from './room';
+import { axisWords } from './streampart';
 import { costWords, fits } from './words';
 
 /** More of them are counted, not named. */
@@ -41,6 +43,7 @@ export function Footer(props: IFooterProps): React.JSX.Element {
             onClick={() => model.clearSelection()}
           />
         ) : null}
+        {file.kind === 'zarr' ? <StreamButton {...props} /> : null}
         {isLoadable ? (
           <Button
             primary
@@ -61,6 +64,27 @@ export function Footer(props: IFooterProps): React.JSX.Element {
         )}
       </div>
     </footer>
+  );
+}
+
+/** The selected arrays of a store, those of them that belong together. */
+function StreamButton(props: IFooterProps): React.JSX.Element {
+  const { model, file, actions, trans } = props;
+  const streamed = storeStream(model.path, file, model.chosen);
+  return (
+    <Button
+      label={trans.__('Insert ZarrStream')}
+      disabled={streamed === null || model.isTooMany}
+      title={
+        streamed === null
+          ? trans.__('None of these can be streamed')
+          : trans.__(
+              'Put a stream of these into the notebook, a sample an entry of %1; those without it are left out',
+              axisWords(streamed, trans)
+            )
+      }
+      onClick={() => streamed && actions.insertStream(streamed)}
+    />
   );
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../../storage/insert';
 import { pythonLiteral } from '../../storage/readcode';
 import type { Path } from '../../storage/target';
-import { nameOf } from '../../storage/target';
+import { folderOf, isAlone, nameOf } from '../../storage/target';
 import { exactGlob } from '../glob';
 import type { Part, Tensor, TensorFile } from './contract';
 import { indexingOf, namedIn } from './slicecode';
@@ -40,7 +40,7 @@ export function arrayPart(
   raw: boolean
 ): Part {
   const options = { select, raw };
-  if (isAlone(path, file, tensor)) {
+  if (isAlone(path, file)) {
     return { ...path, keys: [], ...options };
   }
   const folder = tensor.name.slice(0, tensor.name.lastIndexOf('/') + 1);
@@ -58,12 +58,15 @@ export function xarrayObstacle(
   file: TensorFile,
   tensor: Tensor
 ): 'alone' | 'unnamed' | '' {
-  if (isAlone(path, file, tensor)) {
+  if (isAlone(path, file)) {
     return 'alone';
   }
-  const names = tensor.dimensions ?? [];
-  const isNamed = names.length === tensor.shape.length;
-  return isNamed && !names.includes(null) ? '' : 'unnamed';
+  const folder = folderOf(tensor.name);
+  const isNamed = ({ dimensions, shape }: Tensor) =>
+    dimensions?.length === shape.length && !dimensions.includes(null);
+  // It opens the whole group.
+  const beside = file.tensors.filter(({ name }) => folderOf(name) === folder);
+  return [tensor, ...beside].every(isNamed) ? '' : 'unnamed';
 }
 
 /** The part of an array as a lazy array of xarray. */
@@ -93,7 +96,7 @@ export function xarrayCode(
 }
 
 /** Whether the labels of a dimension are dates. */
-function isDated(file: TensorFile, dimension: string): boolean {
+export function isDated(file: TensorFile, dimension: string): boolean {
   const found = file.tensors.find(({ name }) => nameOf(name) === dimension);
   return (
     / since /.test(found?.units ?? '') ||
@@ -124,11 +127,6 @@ function withLoadExt(
   above: readonly string[]
 ): string {
   return [...(hasLoadExt(above) ? [] : [LOAD_EXT_LINE]), ...lines].join('\n');
-}
-
-/** Whether the store is this array itself. */
-export function isAlone(path: Path, file: TensorFile, tensor: Tensor): boolean {
-  return file.tensor_count === 1 && nameOf(path.key) === tensor.name;
 }
 
 function arrayPath({ connection, key }: Path, tensor: Tensor): Path {

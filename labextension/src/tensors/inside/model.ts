@@ -4,6 +4,7 @@ import type { Api } from '../../api';
 import type { ApiError } from '../../request';
 import { asApiError } from '../../request';
 import type { Path } from '../../storage/target';
+import { isAlone } from '../../storage/target';
 import { Asking } from '../asking';
 import { exactGlob } from '../glob';
 import type {
@@ -14,7 +15,6 @@ import type {
   Tensor,
   TensorFile
 } from './contract';
-import { isAlone } from './insertcode';
 import type { Column, Sort } from './rows';
 import { nextSort, rowsOf } from './rows';
 import { keysFor } from './selectkeys';
@@ -89,6 +89,14 @@ export class InsideModel extends VDomModel {
 
   get selected(): ReadonlySet<number> {
     return this._selected;
+  }
+
+  /** The selected tensors; all where none is. */
+  get chosen(): readonly Tensor[] {
+    const tensors = this._file?.tensors ?? [];
+    return this._selected.size === 0
+      ? tensors
+      : tensors.filter((_, index) => this._selected.has(index));
   }
 
   /** The tensor that the keyboard is at. */
@@ -294,8 +302,7 @@ export class InsideModel extends VDomModel {
 
   private _array(select: string): ArrayPart {
     const { file, path, activeTensor: tensor } = this;
-    const name =
-      file && tensor && !isAlone(path, file, tensor) ? tensor.name : '';
+    const name = file && tensor && !isAlone(path, file) ? tensor.name : '';
     return { ...path, path: name, select };
   }
 

@@ -1,9 +1,8 @@
 // A selection as it is typed, in xarray's words. Pure; what it means is the
 // server's to say.
 
+import { variableName } from '../../storage/insert';
 import { pythonLiteral } from '../../storage/readcode';
-
-const IDENTIFIER = /^[A-Za-z_]\w*$/;
 
 /**
  * What stands behind an array of xarray: '[0:100, :]' or
@@ -26,7 +25,7 @@ export function indexingOf(
     const at = part.indexOf('=');
     return [part.slice(0, at).trim(), part.slice(at + 1).trim()] as const;
   });
-  const isPlain = pairs.every(([name]) => IDENTIFIER.test(name));
+  const isPlain = pairs.every(([name]) => variableName(name) === name);
   const written = pairs.map(([name, text]) => {
     const label = isDate(name) ? dateOf(text) : numberOf(text);
     return isPlain ? `${name}=${label}` : `${pythonLiteral(name)}: ${label}`;
@@ -43,7 +42,8 @@ export function namedIn(select: string): readonly string[] {
   });
 }
 
-function partsOf(select: string): string[] {
+/** The terms of a selection, one by one. */
+export function partsOf(select: string): string[] {
   const text = select.trim().replace(/,$/, '');
   return text === '' ? [] : text.split(',').map(part => part.trim());
 }
@@ -70,7 +70,7 @@ function rangeOf(ends: readonly string[]): string {
 const DATE = /\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?/y;
 
 /** The ends of a range and its step, at the colons that are no clock's. */
-function endsOf(text: string): string[] {
+export function endsOf(text: string): string[] {
   const ends = [''];
   for (let at = 0; at < text.length;) {
     DATE.lastIndex = at;

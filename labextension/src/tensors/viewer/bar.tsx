@@ -5,10 +5,10 @@ import { Button } from '../../components/notice';
 import { printable } from '../../format';
 import { nameUrl } from '../../storage/insert';
 import { AboutLine } from './aboutview';
-import { canSample, isZarr } from './code';
+import { canSample, canXarray, isZarr, sampleAxisOf } from './code';
 import type { Shown, ViewerModel } from './model';
 import type { Look } from './tree';
-import { placesOf } from './view';
+import { axisName, placesOf } from './view';
 import type { ViewerProps } from './viewer';
 import { factsOf, partOf } from './words';
 
@@ -111,8 +111,6 @@ function Beside(props: {
 function Acts(props: ViewerProps & { shown: Shown }): React.JSX.Element {
   const { model, shown, trans } = props;
   const { entity } = shown.view;
-  const canName =
-    isZarr(shown.view, model.target.key) && entity.dimension_names !== null;
   return (
     <div className="jp-gpuext-Viewer-line">
       {entity.shape.length === 0 ? null : (
@@ -128,7 +126,13 @@ function Acts(props: ViewerProps & { shown: Shown }): React.JSX.Element {
         title={trans.__('Put %load_blob for what is seen into the notebook')}
         onClick={props.onInsertLoad}
       />
-      {canName ? (
+      <StreamButton {...props} />
+      {canXarray(
+        shown.view,
+        model.target.key,
+        props.isAlone,
+        model.siblings
+      ) ? (
         <Button
           label={trans.__('Insert xarray')}
           title={trans.__('Put what is seen, by xarray, into the notebook')}
@@ -145,6 +149,34 @@ function Acts(props: ViewerProps & { shown: Shown }): React.JSX.Element {
         />
       ) : null}
     </div>
+  );
+}
+
+function StreamButton(
+  props: ViewerProps & { shown: Shown }
+): React.JSX.Element | null {
+  const { model, shown, trans } = props;
+  const { view } = shown;
+  if (view.entity.shape.length === 0 || !isZarr(view, model.target.key)) {
+    return null;
+  }
+  const axis = sampleAxisOf(view);
+  return (
+    <Button
+      label={trans.__('Insert ZarrStream')}
+      disabled={axis === null}
+      title={
+        axis === null
+          ? trans.__(
+              'Samples need an axis of which more than one entry is left'
+            )
+          : trans.__(
+              'Put a stream of the selected part, a sample an entry of %1, into the notebook',
+              printable(axisName(view, axis))
+            )
+      }
+      onClick={props.onInsertStream}
+    />
   );
 }
 

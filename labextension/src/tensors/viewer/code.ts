@@ -9,9 +9,11 @@ import {
   variableName
 } from '../../storage/insert';
 import { pythonLiteral } from '../../storage/readcode';
+import { axisName, streamSource } from '../../storage/streamcode';
 import { nameOf } from '../../storage/target';
 import { exactGlob } from '../glob';
-import type { DatasetEntity } from './contract';
+import { bytesOf } from './budget';
+import type { DatasetEntity, EntityChild } from './contract';
 import type { ArrayView } from './view';
 import type { Slice } from './window';
 import { indexTerms } from './window';
@@ -20,6 +22,8 @@ export interface Seen {
   readonly connection: string;
   readonly key: string;
   readonly view: ArrayView;
+  /** The part as it is typed. */
+  readonly select: string;
   readonly slice: Slice;
   readonly flips: readonly boolean[];
   /** The array is the file or the store itself. */
@@ -66,7 +70,26 @@ export function loadCode(seen: Seen, above: readonly string[]): string {
   ].join('\n');
 }
 
-/** The slice by xarray; null where it knows no names for the axes. */
+/** Whether xarray opens an array, and what it opens with it: all arrays of a group, their axes named. */
+export function canXarray(
+  view: ArrayView,
+  key: string,
+  isAlone: boolean,
+  siblings: readonly EntityChild[] = []
+): boolean {
+  const isNamed = ({ kind, dimension_names: names }: EntityChild) =>
+    kind === 'group' ||
+    names === undefined ||
+    (names?.every(name => name !== null) ?? false);
+  return (
+    !isAlone &&
+    isZarr(view, key) &&
+    namesOf(view.entity) !== null &&
+    siblings.every(isNamed)
+  );
+}
+
+/** The slice by xarray; null where it does not open the array. */
 export function xarrayCode(
   seen: Seen,
   above: readonly string[]
@@ -74,23 +97,61 @@ export function xarrayCode(
   const { connection, key, view, isAlone } = seen;
   const { entity } = view;
   const names = namesOf(entity);
-  if (!names || isAlone || !isZarr(view, key)) {
+  if (!names || !canXarray(view, key, isAlone)) {
     return null;
   }
   const url = pythonLiteral(nameUrl(connection, key));
   const group = entity.path.slice(1, -entity.name.length).replace(/\/$/, '');
   const within = group === '' ? '' : `, group=${pythonLiteral(group)}`;
-  const picks = termsOf(seen).flatMap((term, axis) =>
-    term === ':' ? [] : [`${names[axis]}=${pickOf(term)}`]
-  );
-  const isel = picks.length === 0 ? '' : `.isel(${picks.join(', ')})`;
   const name = variableName(entity.name);
   return [
     ...(hasLoadExt(above) ? [] : [LOAD_EXT_LINE]),
     'import xarray as xr',
     '',
-    `${name} = xr.open_zarr(${url}${within})[${pythonLiteral(entity.name)}]${isel}`
+    `${name} = xr.open_zarr(${url}${within})[${pythonLiteral(entity.name)}]${iselOf(seen, names)}`
   ].join('\n');
+}
+
+function iselOf(seen: Seen, names: readonly string[]): string {
+  const picks = termsOf(seen).flatMap((term, axis) =>
+    term === ':' ? [] : [[names[axis] ?? '', pickOf(term)] as const]
+  );
+  if (picks.length === 0) {
+    return '';
+  }
+  return picks.every(([name]) => variableName(name) === name)
+    ? `.isel(${picks.map(([name, pick]) => `${name}=${pick}`).join(', ')})`
+    : `.isel({${picks.map(([name, pick]) => `${pythonLiteral(name)}: ${pick}`).join(', ')}})`;
+}
+
+/** The first axis of which more than one entry is chosen; null: there is none. */
+export function sampleAxisOf({ window }: ArrayView): number | null {
+  const axis = window.findIndex(span => typeof span !== 'number');
+  return axis < 0 ? null : axis;
+}
+
+/** A stream of the part that is typed, along its first axis; null: of none. */
+export function streamCode(
+  seen: Seen,
+  above: readonly string[]
+): string | null {
+  const { connection, key, view, select, isAlone } = seen;
+  const { entity, window } = view;
+  const axis = sampleAxisOf(view);
+  if (axis === null || !isZarr(view, key)) {
+    return null;
+  }
+  const counts = window.map(one => (typeof one === 'number' ? 1 : one.count));
+  const itemBytes = entity.size_bytes / bytesOf(entity.shape, 1);
+  return streamSource(
+    {
+      ...{ connection, key, select, isAlone, raw: false },
+      arrays: isAlone ? [] : [entity.path.slice(1)],
+      sampleAxis: axisName({ dimensions: entity.dimension_names }, axis),
+      sampleBytes: bytesOf(counts, itemBytes) / (counts[axis] ?? 1)
+    },
+    above
+  );
 }
 
 /** Files of which a sample holds single arrays, or tensors. */
@@ -150,12 +211,8 @@ function storeKey({ key, view, isAlone }: Seen): string {
   return isAlone ? key : key.replace(/\/$/, '') + view.entity.path;
 }
 
-const IDENTIFIER = /^[\p{XID_Start}_]\p{XID_Continue}*$/u;
-
-function namesOf({ dimension_names }: DatasetEntity): string[] | null {
-  return dimension_names?.every(name => name !== null && IDENTIFIER.test(name))
-    ? (dimension_names as string[])
-    : null;
+function namesOf({ dimension_names }: DatasetEntity): readonly string[] | null {
+  return dimension_names?.every(name => name !== null) ? dimension_names : null;
 }
 
 /** '0:10:2' as slice(0, 10, 2). */

@@ -15,6 +15,8 @@ export interface EntityChild {
   readonly kind: 'group' | 'dataset';
   readonly dtype: string | null;
   readonly shape: readonly number[] | null;
+  /** An older server leaves it out. */
+  readonly dimension_names?: readonly (string | null)[] | null;
 }
 
 export interface CoordinateInfo {

@@ -25,6 +25,9 @@ export interface ViewerProps {
   readonly problem: string;
   readonly onRetry: () => void;
   readonly onInsertLoad: () => void;
+  /** The array is the file or the store itself. */
+  readonly isAlone: boolean;
+  readonly onInsertStream: () => void;
   readonly onInsertXarray: () => void;
   readonly onInsertSample: () => void;
   readonly trans: TranslationBundle;

@@ -15,7 +15,7 @@ import { nameUrl } from '../../storage/insert';
 import { nameOf } from '../../storage/target';
 import { About, subjectOf } from './about';
 import type { Seen } from './code';
-import { loadCode, sampleCode, xarrayCode } from './code';
+import { loadCode, sampleCode, streamCode, xarrayCode } from './code';
 import type { Entity, ViewTarget } from './contract';
 import { viewerId } from './contract';
 import { ViewerModel } from './model';
@@ -106,6 +106,8 @@ export class Viewer extends VDomRenderer<ViewerModel> {
         problem={this._problem}
         onRetry={() => void this._load()}
         onInsertLoad={() => this._insert(loadCode)}
+        isAlone={isAlone(this.model.trail, this.model.target)}
+        onInsertStream={() => this._insert(streamCode)}
         onInsertXarray={() => this._insert(xarrayCode)}
         onInsertSample={() => this._insert(sampleCode)}
         trans={this._options.trans}
@@ -148,13 +150,14 @@ export class Viewer extends VDomRenderer<ViewerModel> {
   }
 
   private _seen(): Seen | null {
-    const { flips, slice, stage, target, trail } = this.model;
+    const { flips, select, slice, stage, target, trail } = this.model;
     if (stage.kind !== 'array') {
       return null;
     }
     const { view } = stage;
     return {
-      ...{ connection: target.connection, key: target.key, view, flips },
+      ...{ connection: target.connection, key: target.key },
+      ...{ view, select, flips },
       slice: slice ?? shownOf(view.window).map(() => null),
       isAlone: isAlone(trail, target)
     };
