@@ -81,7 +81,7 @@ class Shape:
         return self.entry[0] * self.entry[1] * 4
 
 
-USUAL = Shape(samples=4096, entry=(181, 360))
+USUAL = Shape(samples=2048, entry=(181, 360))
 QUICK = Shape(samples=512, entry=(181, 360))
 PUBLISHED = Shape(samples=1024, entry=(721, 1440), memory_bytes=1 << 30)
 

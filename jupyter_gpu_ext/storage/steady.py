@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 # A page, a header, a few properties: what is not there by then only trickles.
 _SMALL_ANSWER_SECONDS = 60
+# A whole chunk comes at 17 kB/s at least, as a piece of a range does; many of them share a slow line.
+_SECONDS_A_MEBIBYTE, _MOST_ANSWER_SECONDS = 60, 600
 
 
 class Steady:
@@ -83,18 +85,18 @@ class Steady:
 
     async def first(self, key: str, length: int, tally: Tally | None = None) -> tuple[bytes, Version]:
         """Return the first `length` bytes or fewer, and the version they belong to."""
-        return await self._small(lambda: self.inner.first(key, length), tally)
+        return await self._small(lambda: self.inner.first(key, length), tally, _patience(length))
 
     async def whole(self, key: str, most_bytes: int, tally: Tally | None = None) -> memoryview:
         """Return an object, of a longer one its first `most_bytes`, at the least cost there is."""
         if (wholesale := self._wholesale) is not None:
-            return await self._small(lambda: wholesale.whole(key, most_bytes), tally)
+            return await self._small(lambda: wholesale.whole(key, most_bytes), tally, _patience(most_bytes))
         return memoryview((await self.first(key, most_bytes, tally))[0])
 
     async def first_into(self, key: str, out: memoryview, tally: Tally | None = None) -> Version:
         """Fill `out` with the first bytes, a shorter object its beginning; return the version they belong to."""
         if (wholesale := self._wholesale) is not None:
-            return await self._small(lambda: wholesale.first_into(key, out), tally)
+            return await self._small(lambda: wholesale.first_into(key, out), tally, _patience(len(out)))
         data, version = await self.first(key, len(out), tally)
         out[: len(data)] = data
         return version
@@ -188,10 +190,12 @@ class Steady:
     def _renewed(self, asked: int) -> bool:
         return self._renewing is not None and self._renewing.renew(asked)
 
-    async def _small(self, call: Callable[[], Awaitable[T]], tally: Tally | None = None) -> T:
+    async def _small(
+        self, call: Callable[[], Awaitable[T]], tally: Tally | None = None, seconds: float = _SMALL_ANSWER_SECONDS
+    ) -> T:
         async def attempt() -> T:
             try:
-                async with asyncio.timeout(_SMALL_ANSWER_SECONDS):
+                async with asyncio.timeout(seconds):
                     return await call()
             except TimeoutError as error:
                 if isinstance(error, GpuExtError):
@@ -202,3 +206,8 @@ class Steady:
                 ) from None
 
         return await self.patiently(attempt, tally)
+
+
+def _patience(size_bytes: int) -> float:
+    """Return how long an answer of so many bytes may take, in seconds."""
+    return min(max(_SMALL_ANSWER_SECONDS, _SECONDS_A_MEBIBYTE * size_bytes / (1 << 20)), _MOST_ANSWER_SECONDS)

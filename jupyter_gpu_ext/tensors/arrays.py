@@ -155,13 +155,19 @@ class Reading:
     async def _chunk(self, one: ObjectRead) -> None:
         (part,) = one.parts
         most = self._decoder.most_stored_bytes
-        room = self._place.room(part) if most >= FIRST_BYTES else None
-        if room is not None:
+        if self._place.keeps:
+            await self._held(one, most)
+        elif most >= FIRST_BYTES and (room := self._place.room(part)) is not None:
             await self._straight(one, room)
-            return
-        async with self._means.chunks.hold(most + self._place.scratch_bytes(part)):
-            if most >= FIRST_BYTES or not await self._small(one, most):
-                await self._large(one, most)
+        else:
+            async with self._means.chunks.hold(most + self._place.scratch_bytes(part)):
+                await self._held(one, most)
+
+    async def _held(self, one: ObjectRead, most: int) -> None:
+        """Read a chunk into memory that somebody has counted."""
+        at_once = self._place.keeps or most < FIRST_BYTES
+        if not at_once or not await self._small(one, most):
+            await self._large(one, most)
 
     async def _straight(self, one: ObjectRead, room: memoryview) -> None:
         """Read a large chunk into its place, where that has the form that is stored: it takes no other memory."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from jupyter_gpu_ext.tensors import codecs
-from jupyter_gpu_ext.tensors.asked_for import FIRST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +22,20 @@ if TYPE_CHECKING:
 _SOON_BYTES = 1 << 20
 # Values that are decoded at a time: they stay near the processor, and take little room however large the chunk is.
 _PIECE_ITEMS = 1 << 17
+# Of a larger chunk ranges come side by side.
+_MOST_KEPT_BYTES = 64 << 20
 
 
 class Place(Protocol):
-    """Where the chunks of one array go; runs in threads, each on chunks of its own."""
+    """Where the chunks of one array go; runs in threads, each on chunks of its own.
+
+    Attributes
+    ----------
+    keeps : bool
+        What comes from storage stays, and is counted where it does.
+    """
+
+    keeps: ClassVar[bool]
 
     @property
     def decoder(self) -> Decoder:
@@ -83,6 +92,8 @@ class Placing:
     out : numpy.ndarray
         Of any strides.
     """
+
+    keeps: ClassVar[bool] = False
 
     def __init__(self, decoder: Decoder, out: NDArray[Any]) -> None:
         self.decoder = decoder
@@ -165,6 +176,8 @@ class Keeping:
         Takes the values of a whole chunk, not to be written to.
     """
 
+    keeps: ClassVar[bool] = True
+
     def __init__(self, decoder: Decoder, keep: Callable[[NDArray[Any]], None]) -> None:
         self.decoder = decoder
         self._keep = keep
@@ -191,9 +204,9 @@ class Keeping:
 
 
 def is_as_stored(decoder: Decoder, plan: ArrayPlan) -> bool:
-    """Tell whether what is selected is one small chunk, as it lies in storage: `Keeping` can hold it."""
+    """Tell whether what is selected is one chunk as it lies in storage, fit for one answer: `Keeping` can hold it."""
     whole = decoder.copies and plan.array.index is None and len(plan.objects) == 1 and plan.objects[0].parts[0].whole
-    return whole and decoder.array.chunk_bytes < FIRST_BYTES
+    return whole and decoder.array.chunk_bytes <= _MOST_KEPT_BYTES
 
 
 def as_stored(array: ZarrArray, data: memoryview) -> NDArray[np.uint8]:

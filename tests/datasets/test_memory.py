@@ -15,6 +15,7 @@ from numcodecs import Zstd
 import jupyter_gpu_ext as jg
 from jupyter_gpu_ext.datasets.lending import Lending
 from jupyter_gpu_ext.errors import TensorFormatError
+from jupyter_gpu_ext.tensors import placing
 from jupyter_gpu_ext.tensors.asked_for import FIRST_BYTES
 from tests.tensors.zarr_stores import upload
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from tests.conftest import Store
 
 BATCH = (5, 1 << 20)
-# Of one entry, in floats: a chunk of two that is kept as it came, one that is read into its place.
-KEPT, STRAIGHT = 10_000, FIRST_BYTES // 8 + 1000
+# Of one entry, in floats: two of them are a chunk.
+SMALL, LARGE = 10_000, FIRST_BYTES // 8 + 1000
 
 
 def address(array: Any) -> int:
@@ -111,8 +112,15 @@ def put(store: Store, folder: Path, width: int, *, zstd: bool) -> np.ndarray[Any
     return values
 
 
+@pytest.fixture(params=["small", "large", "in ranges"])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return the floats of an entry: of chunks that are kept as they came, the last of those read into their places."""
+    if request.param == "in ranges":
+        monkeypatch.setattr(placing, "_MOST_KEPT_BYTES", 1 << 20)
+    return SMALL if request.param == "small" else LARGE
+
+
 @pytest.mark.parametrize("zstd", [False, True])
-@pytest.mark.parametrize("width", [KEPT, STRAIGHT])
 def test_values(store: Store, tmp_path: Path, width: int, zstd: bool) -> None:
     values = put(store, tmp_path, width, zstd=zstd)
     stream = jg.ZarrStream(f"{store.name}://x.zarr").batch(2).cache(1 << 30)
@@ -123,7 +131,6 @@ def test_values(store: Store, tmp_path: Path, width: int, zstd: bool) -> None:
 
 
 @pytest.mark.parametrize("change", [-4, 4])
-@pytest.mark.parametrize("width", [KEPT, STRAIGHT])
 def test_a_chunk_of_another_length(azure_store: Store, tmp_path: Path, width: int, change: int) -> None:
     put(azure_store, tmp_path, width, zstd=False)
     data = (tmp_path / "x.zarr" / "0.0").read_bytes()

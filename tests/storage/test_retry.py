@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_gpu_ext.errors import NotFoundError, ThrottledError, UnreachableError
+from jupyter_gpu_ext.storage import steady
 from jupyter_gpu_ext.storage.limiter import Limiter, limiter_of
 from jupyter_gpu_ext.storage.retry import REMOTE, Schedule, Tally, parse_retry_after, patiently
 
@@ -135,3 +136,7 @@ async def test_throttling_is_told_in_a_sentence() -> None:
 
 def test_one_limiter_an_account() -> None:
     assert limiter_of("one") is limiter_of("one") is not limiter_of("two")
+
+
+def test_a_large_answer_may_take_longer_than_a_page() -> None:
+    assert [steady._patience(size) for size in (10, 1 << 20, 4 << 20, 64 << 20)] == [60, 60, 240, 600]
