@@ -43,6 +43,10 @@ export async function visit(path, walk) {
       { timeout: 60000 }
     );
     await page.evaluate(() => window.jupyterapp.restored.then(() => undefined));
+    if (path === 'lab') {
+      // It opens last, and takes the keyboard from whoever has it.
+      await page.waitForFunction(() => document.activeElement?.closest('.jp-Launcher'), undefined, { timeout: 60000 });
+    }
     const found = await walk(page);
     writeFileSync(join(OUTPUT, 'found.json'), JSON.stringify({ ...found, problems, bodies }));
   } catch (error) {
