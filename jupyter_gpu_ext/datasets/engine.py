@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
     from jupyter_gpu_ext.tensors.placing import Place
 
-# Of a stream's memory, what stored and half-decoded chunks may take.
+# Of a stream's memory, what stored and half-decoded chunks may take: none where they are the parts themselves.
 _FLIGHT_SHARE = 4
 # A smaller chunk may keep alive more than itself of what the network brought.
 _KEPT_BYTES = 64 << 10
@@ -92,7 +92,7 @@ class Engine(Generic[H]):
     parts : mapping of int to Part
         By number, in the order in which they are read.
     memory_bytes : int
-        What parts and reads may take together. A part that is needed now is read even where it takes more.
+        What parts may take. One that is needed now is read even where it takes more.
     hot : Hot
         What stays for later epochs, beside that.
 
@@ -122,11 +122,9 @@ class Engine(Generic[H]):
         self.kept_bytes = 0
         self.chunk_bytes = 0
         self.decoding = Busy()
-        flight = min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
         self._parts = parts
         self._hot = hot
-        self._flight_bytes = flight
-        self._most_bytes = memory_bytes - flight
+        self._most_bytes = memory_bytes
         self._memory = self._memory_kind(self._most_bytes)
         self._needed = -1
         # The one that the caller waits for now: who waits is woken for that, and for no other.
@@ -317,6 +315,8 @@ class ZarrEngine(Engine[Held]):
     Parameters
     ----------
     source : Source
+    memory_bytes : int
+        What parts and reads may take together.
     """
 
     _memory_kind = Pool
@@ -327,7 +327,8 @@ class ZarrEngine(Engine[Held]):
         self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
         self._progress = Progress(total_bytes=0)
         self._entry_bytes = source.entry_bytes
-        super().__init__(parts, memory_bytes=memory_bytes, hot=hot)
+        self._flight_bytes = 0 if self._keeps_all(parts) else min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
+        super().__init__(parts, memory_bytes=memory_bytes - self._flight_bytes, hot=hot)
 
     def _begin(self) -> None:
         sharded = any(one.array.index is not None for one in self._source.arrays.values())
@@ -360,17 +361,31 @@ class ZarrEngine(Engine[Held]):
 
     def _place(self, name: str, plan: ArrayPlan, held: Held) -> Place:
         """Take memory for the entries of an array, or for the chunk itself where it is all of them."""
-        decoder, place = self._decoders[name], self._source.places[name]
-        # In the result the sample axis has its own place, among those that are left.
-        at = place - sum(one.dropped for one in plan.axes[:place])
+        decoder, at = self._decoders[name], self._axis(name, plan)
         size = math.prod(plan.shape) * plan.numpy_dtype.itemsize
-        if not at and size >= _KEPT_BYTES and is_as_stored(decoder, plan):
+        if self._keeps(name, plan):
             held.buffers.append(self._memory.promise(size))
             return Keeping(decoder, partial(held.arrays.__setitem__, name))
         held.buffers.append(self._memory.take(size))
         shape = (plan.shape[at], *plan.shape[:at], *plan.shape[at + 1 :])
         out = held.arrays[name] = held.buffers[-1][:size].view(plan.numpy_dtype).reshape(shape)
         return Placing(decoder, np.moveaxis(out, 0, at) if at else out)
+
+    def _keeps(self, name: str, plan: ArrayPlan) -> bool:
+        """Tell whether a part of an array is a chunk that can be held as it comes."""
+        fits = plan.array.chunk_bytes >= _KEPT_BYTES and not self._axis(name, plan)
+        return fits and is_as_stored(self._decoders[name], plan)
+
+    def _keeps_all(self, parts: Mapping[int, Part]) -> bool:
+        """Tell whether nothing is decoded, but for what lies at edges: the first part tells."""
+        first = next(iter(parts.values()), None)
+        plans = {name: self._source.part(name, *self._entries(first)) for name in self._source.arrays} if first else {}
+        return all(self._keeps(name, plan) for name, plan in plans.items())
+
+    def _axis(self, name: str, plan: ArrayPlan) -> int:
+        """Return the place of the sample axis in the result, among those that are left."""
+        place = self._source.places[name]
+        return place - sum(one.dropped for one in plan.axes[:place])
 
 
 def is_of_one_part(error: GpuExtError) -> bool:

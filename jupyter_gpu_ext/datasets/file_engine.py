@@ -71,7 +71,8 @@ class FileEngine(Engine[HeldBytes]):
         self.decoders = max(1, min(_DECODERS, len(os.sched_getaffinity(0)) // workers))
         self.pool = ThreadPoolExecutor(self.decoders, "jupyter-gpu-ext-decode")
         self._turn = asyncio.Semaphore(_NEAR_READERS if source.objects.near else _FAR_READERS)
-        super().__init__(parts, memory_bytes=memory_bytes, hot=hot)
+        # The rest is for what is decoded ahead.
+        super().__init__(parts, memory_bytes=memory_bytes - memory_bytes // 4, hot=hot)
 
     def is_here(self, number: int) -> bool:
         """Tell whether a part can be had without a wait."""
