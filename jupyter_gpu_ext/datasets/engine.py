@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from jupyter_gpu_ext.tensors.array_plan import ArrayPlan
     from jupyter_gpu_ext.tensors.placing import Place
 
-# Of a stream's memory, what stored and half-decoded chunks may take: none where they are the parts themselves.
-_FLIGHT_SHARE = 4
+# Of a stream's memory, what stored and half-decoded chunks may take, as large as they can be; none where they are the
+# parts themselves. Each chunk that is under way has room in a part as well, beside the parts that are shuffled.
+_FLIGHT_SHARE = 3 / 8
 # A smaller chunk may keep alive more than itself of what the network brought.
 _KEPT_BYTES = 64 << 10
 
@@ -327,7 +328,7 @@ class ZarrEngine(Engine[Held]):
         self._decoders = {name: Decoder(one) for name, one in source.arrays.items()}
         self._progress = Progress(total_bytes=0)
         self._entry_bytes = source.entry_bytes
-        self._flight_bytes = 0 if self._keeps_all(parts) else min(IN_FLIGHT_BYTES, memory_bytes // _FLIGHT_SHARE)
+        self._flight_bytes = 0 if self._keeps_all(parts) else min(IN_FLIGHT_BYTES, int(memory_bytes * _FLIGHT_SHARE))
         super().__init__(parts, memory_bytes=memory_bytes - self._flight_bytes, hot=hot)
 
     def _begin(self) -> None:

@@ -160,7 +160,7 @@ class Reading:
         elif most >= FIRST_BYTES and (room := self._place.room(part)) is not None:
             await self._straight(one, room)
         else:
-            async with self._means.chunks.hold(self._decoder.expected_bytes + self._place.scratch_bytes(part)):
+            async with self._means.chunks.hold(most + self._place.scratch_bytes(part)):
                 await self._held(one, most)
 
     async def _held(self, one: ObjectRead, most: int) -> None:
@@ -189,8 +189,6 @@ class Reading:
         data = await self._store.whole(one.key, most + 1)
         if data is not None and len(data) > most:
             return False
-        if data is not None:
-            self._decoder.came(len(data))
         try:
             await self._put([(part, data)])
         except codecs.DamagedChunkError:
@@ -203,7 +201,6 @@ class Reading:
         size = await self._store.fill(one.key, into, FIRST_BYTES)
         if size is not None and size > most:
             raise codecs.DamagedChunkError(f"{size:,} bytes are more than a chunk can have")
-        self._decoder.came(size or 0)
         await self._put([(one.parts[0], None if size is None else into[:size])])
 
     async def _shard(self, one: ObjectRead, index: ShardIndex) -> None:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _SOON_BYTES = 1 << 20
 # Values that are decoded at a time: they stay near the processor, and take little room however large the chunk is.
 _PIECE_ITEMS = 1 << 17
-# So many chunks tell of the others how well they are compressed.
-_TELLING_CHUNKS = 8
 # Of a larger chunk ranges come side by side.
 _MOST_KEPT_BYTES = 64 << 20
 
@@ -69,8 +67,6 @@ class Decoder:
         The value of what was never written.
     most_stored_bytes : int
         The most that an encoded chunk can have.
-    expected_bytes : int
-        What is held for the next one: the most, and once some have come a quarter more than the largest of them.
     scratch_bytes, straight_scratch_bytes : int
         What decoding one takes at most, beside its stored bytes and its place; less where it goes straight there.
     """
@@ -84,17 +80,8 @@ class Decoder:
         fill = np.array(array.fill, array.native)
         self.fill = fill if plan.decoding is None else plan.decoding(fill.reshape(1)).reshape(())
         self.most_stored_bytes = array.most_stored_bytes
-        self.expected_bytes = array.most_stored_bytes
         self.scratch_bytes = scratch_bytes(array, straight=False)
         self.straight_scratch_bytes = scratch_bytes(array, straight=True)
-        self._largest = self._came = 0
-
-    def came(self, size_bytes: int) -> None:
-        """Learn from an encoded chunk what others may have."""
-        self._came += 1
-        self._largest = max(self._largest, size_bytes)
-        if self._came >= _TELLING_CHUNKS:
-            self.expected_bytes = min(self._largest + self._largest // 4, self.most_stored_bytes)
 
 
 class Placing:
