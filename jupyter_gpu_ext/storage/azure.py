@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_gpu_ext.errors import BadRequestError, BadStorageReplyError, ObjectChangedError, RangeError
@@ -13,6 +12,7 @@ from jupyter_gpu_ext.storage.azure_append import AzureAppending
 from jupyter_gpu_ext.storage.azure_share import AzureSharing
 from jupyter_gpu_ext.storage.azure_transport import transport
 from jupyter_gpu_ext.storage.azure_writing import AzureWriting
+from jupyter_gpu_ext.storage.direct import DirectReads
 from jupyter_gpu_ext.storage.faults import fault, translated
 from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.hushed import hush
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
+class AzureBackend(DirectReads, AzureSharing, AzureWriting, AzureAppending):
     """The objects below `az://container/prefix`, or the containers of an account.
 
     Parameters
@@ -115,19 +115,6 @@ class AzureBackend(AzureSharing, AzureWriting, AzureAppending):
                     raise
             entry = await self.head(key)
             return b"", Version(entry.size_bytes or 0, str(entry.etag))
-
-    async def whole(self, key: str, most_bytes: int) -> memoryview:
-        """Return a blob, of a longer one its first `most_bytes`; one request, two or three for an empty blob."""
-        found = await self._directly(key, partial(object_ranges.whole, most_bytes=most_bytes))
-        return memoryview((await self.first(key, most_bytes))[0]) if found is None else found
-
-    async def first_into(self, key: str, out: memoryview) -> Version:
-        """Fill `out` with the first bytes; one request, two or three for an empty blob."""
-        version = await self._directly(key, partial(object_ranges.first_into, out=out))
-        if version is None:
-            data, version = await self.first(key, len(out))
-            out[: len(data)] = data
-        return version
 
     async def _directly(self, key: str, read: Callable[[ObjectStore, str], Awaitable[T]]) -> T | None:
         """Return what is read without the SDK; None where it cannot be, or the blob is empty and has no range."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_gpu_ext.errors import ObjectChangedError, RangeError
 from jupyter_gpu_ext.storage import object_ranges
+from jupyter_gpu_ext.storage.direct import DirectReads
 from jupyter_gpu_ext.storage.faults import fault
 from jupyter_gpu_ext.storage.fill import fill
 from jupyter_gpu_ext.storage.models import Entry, RawPage, SizesPage, Version
@@ -30,7 +30,7 @@ T = TypeVar("T")
 _ARCHIVED = {"GLACIER", "DEEP_ARCHIVE"}
 
 
-class S3Backend(S3Sharing, S3Writing):
+class S3Backend(DirectReads, S3Sharing, S3Writing):
     """The objects below `s3://bucket/prefix`, or the buckets of an identity.
 
     Parameters
@@ -92,19 +92,6 @@ class S3Backend(S3Sharing, S3Writing):
                     raise
         entry = await self.head(key)
         return b"", Version(entry.size_bytes or 0, str(entry.etag))
-
-    async def whole(self, key: str, most_bytes: int) -> memoryview:
-        """Return an object, of a longer one its first `most_bytes`; one request, more for an empty object."""
-        found = await self._directly(key, partial(object_ranges.whole, most_bytes=most_bytes))
-        return memoryview((await self.first(key, most_bytes))[0]) if found is None else found
-
-    async def first_into(self, key: str, out: memoryview) -> Version:
-        """Fill `out` with the first bytes; one request, more for an empty object."""
-        version = await self._directly(key, partial(object_ranges.first_into, out=out))
-        if version is None:
-            data, version = await self.first(key, len(out))
-            out[: len(data)] = data
-        return version
 
     async def _directly(self, key: str, read: Callable[[ObjectStore, str], Awaitable[T]]) -> T | None:
         """Return what is read by name; None where the name cannot be sent, or the object is empty: it has no range."""
